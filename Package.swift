@@ -1,0 +1,43 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "rsw",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Checkpoints", targets: ["Checkpoints"]),
+    .library(name: "NN", targets: ["NN"]),
+    .library(name: "ResNets", targets: ["ResNets"]),
+    .executable(name: "rsw", targets: ["rsw"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+
+    .target(
+      name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: [.strictMemorySafety()]),
+    .target(name: "NN", dependencies: ["Checkpoints"]),
+    .target(name: "Inference", dependencies: ["NN", "COpenBLAS"]),
+    .target(name: "ResNets", dependencies: ["NN", "Inference"]),
+    .executableTarget(
+      name: "rsw",
+      dependencies: [
+        "Checkpoints", "NN", "Inference", "ResNets",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .target(name: "TestSupport", dependencies: ["Checkpoints"], path: "Tests/TestSupport"),
+    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+    .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
+    .testTarget(name: "InferenceTests", dependencies: ["Inference", "TestSupport"]),
+    .testTarget(name: "ResNetsTests", dependencies: ["ResNets", "TestSupport"]),
+    .testTarget(name: "rswTests", dependencies: ["rsw", "TestSupport"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

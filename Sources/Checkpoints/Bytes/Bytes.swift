@@ -1,0 +1,160 @@
+// Shared, immutable bytes: a slice of a mapped file or of memory of our own. All unsafe access to
+// file content is in this file; every other file asks here, with checked offsets.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// An immutable run of bytes that keeps its memory (a mapped file or an array) alive.
+///
+/// A slice costs nothing: it shares the memory.
+public struct Bytes: Sendable {
+  /// Owns the memory; unmaps or frees it with the last slice.
+  private let owner: Memory
+  private let start: Int
+  /// The number of bytes.
+  public let count: Int
+
+  /// Takes over an array.
+  public init(_ array: [UInt8]) {
+    self = unsafe Bytes(count: array.count) { target in
+      unsafe array.withUnsafeBytes { source in unsafe target.copyMemory(from: source) }
+    }
+  }
+
+  /// New memory of `count` bytes that `fill` writes before anybody reads it.
+  public init<Failure: Error>(
+    count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
+  ) throws(Failure) {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    do throws(Failure) {
+      try unsafe fill(memory)
+    } catch {
+      unsafe memory.deallocate()
+      throw error
+    }
+    self.init(owner: unsafe Memory(UnsafeRawBufferPointer(memory), isMapped: false), start: 0, count: count)
+  }
+
+  /// Maps a regular file into memory, read only.
+  ///
+  /// - Throws: `.cannotRead` when there is no such file, or it is a folder, pipe or device.
+  public init(mapping path: String) throws(CheckpointError) {
+    // O_NONBLOCK: opening a pipe must not wait for its writer.
+    let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw CheckpointError(.cannotRead, "can't be opened: \(systemMessage(errno)).").inFile(path)
+    }
+    defer { close(descriptor) }
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else {
+      throw CheckpointError(.cannotRead, "can't be examined: \(systemMessage(errno)).").inFile(path)
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "no regular file (a pipe or a device)"
+      throw CheckpointError(.cannotRead, "is \(kind): name the checkpoint file itself.").inFile(path)
+    }
+    let count = Int(status.st_size)
+    guard count > 0 else {
+      self.init([])
+      return
+    }
+    let address = unsafe mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0)
+    guard let address = unsafe address, unsafe address != MAP_FAILED else {
+      throw CheckpointError(.cannotRead, "can't be mapped: \(systemMessage(errno)).").inFile(path)
+    }
+    let memory = unsafe Memory(UnsafeRawBufferPointer(start: address, count: count), isMapped: true)
+    self.init(owner: memory, start: 0, count: count)
+  }
+
+  private init(owner: Memory, start: Int, count: Int) {
+    self.owner = owner
+    self.start = start
+    self.count = count
+  }
+
+  /// The `count` bytes from `offset` on, or nil when they are not all there.
+  public func slice(_ offset: Int, _ count: Int) -> Bytes? {
+    guard offset >= 0, count >= 0, offset <= self.count, count <= self.count - offset else { return nil }
+    return Bytes(owner: owner, start: start + offset, count: count)
+  }
+
+  /// Calls `body` with the bytes, which are valid during the call only.
+  public func withUnsafeBytes<Result, Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    // `start` and `count` were checked against the memory when this slice was made.
+    let slice = unsafe UnsafeRawBufferPointer(rebasing: owner.buffer[start..<start + count])
+    return try unsafe body(slice)
+  }
+
+  /// The little-endian integer at `offset`, or nil when it does not lie inside.
+  package func load<T: FixedWidthInteger>(_ type: T.Type, at offset: Int) -> T? {
+    guard offset >= 0, offset <= count - MemoryLayout<T>.size else { return nil }
+    return unsafe T(littleEndian: owner.buffer.loadUnaligned(fromByteOffset: start + offset, as: T.self))
+  }
+
+  /// Where this slice begins in the memory that it shares.
+  package var offsetInMemory: Int { start }
+
+  /// Whether both lie in the same memory.
+  package func sharesMemory(with other: Bytes) -> Bool { owner === other.owner }
+
+  /// A copy as an array.
+  public var array: [UInt8] { unsafe withUnsafeBytes { bytes in unsafe [UInt8](bytes) } }
+
+  /// The bytes as UTF-8 text, or nil when they are none.
+  package var utf8: String? {
+    unsafe withUnsafeBytes { bytes in unsafe String(validating: bytes, as: UTF8.self) }
+  }
+
+  /// Whether the bytes begin with those of `text`.
+  package func hasPrefix(_ text: StaticString) -> Bool {
+    guard count >= text.utf8CodeUnitCount else { return false }
+    return unsafe withUnsafeBytes { bytes in
+      unsafe bytes.prefix(text.utf8CodeUnitCount).elementsEqual(
+        UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+  }
+}
+
+extension Bytes: Equatable {
+  /// Whether both hold the same bytes.
+  public static func == (a: Bytes, b: Bytes) -> Bool {
+    guard a.count == b.count else { return false }
+    return unsafe a.withUnsafeBytes { a in
+      unsafe b.withUnsafeBytes { b in
+        guard let left = a.baseAddress, let right = b.baseAddress else { return true }
+        return unsafe memcmp(left, right, a.count) == 0
+      }
+    }
+  }
+}
+
+/// Memory that is written before it is shared and never after, so that any thread may read it.
+@safe private final class Memory: @unchecked Sendable {
+  let buffer: UnsafeRawBufferPointer
+  private let isMapped: Bool
+
+  init(_ buffer: UnsafeRawBufferPointer, isMapped: Bool) {
+    unsafe self.buffer = buffer
+    self.isMapped = isMapped
+  }
+
+  deinit {
+    if isMapped {
+      unsafe _ = munmap(UnsafeMutableRawPointer(mutating: buffer.baseAddress), buffer.count)
+    } else {
+      unsafe buffer.deallocate()
+    }
+  }
+}
+
+/// The system's own words for an error number.
+package func systemMessage(_ number: CInt) -> String {
+  unsafe String(cString: strerror(number))
+}

@@ -1,0 +1,120 @@
+// The element types of torch 2.13, each with its size and the names that other formats give it.
+
+/// The type of a tensor's elements; raw values are PyTorch's names.
+public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
+  case float64, float32, float16, bfloat16
+  case float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu
+  case float4_e2m1fn_x2
+  case int64, int32, int16, int8, uint64, uint32, uint16, uint8, bool
+  case int1, int2, int3, int4, int5, int6, int7
+  case uint1, uint2, uint3, uint4, uint5, uint6, uint7
+  case complex128, complex64, complex32
+  case quint8, qint8, qint32, quint4x2, quint2x4
+  case bits16, bits8, bits4x2, bits2x4, bits1x8
+
+  /// PyTorch's name, such as `float32`.
+  public var description: String { rawValue }
+
+  /// Bytes an element, as `torch.dtype.itemsize` says.
+  public var size: Int {
+    switch self {
+    case .complex128: 16
+    case .float64, .int64, .uint64, .complex64: 8
+    case .float32, .int32, .uint32, .complex32, .qint32: 4
+    case .float16, .bfloat16, .int16, .uint16, .bits16: 2
+    default: 1
+    }
+  }
+
+  /// Whether ``Tensor/floats()`` can convert this type.
+  public var convertsToFloat: Bool {
+    switch self {
+    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .int16, .int8, .uint64, .uint32, .uint16,
+      .uint8, .bool:
+      true
+    default: false
+    }
+  }
+
+  /// Whether this is one of the floating-point types that weights are saved in.
+  public var isFloatingPoint: Bool {
+    switch self {
+    case .float64, .float32, .float16, .bfloat16: true
+    default: false
+    }
+  }
+
+  /// The type's name in safetensors files, or nil when safetensors' readers have none for it.
+  package var safetensorsName: String? {
+    switch self {
+    case .float64: "F64"
+    case .float32: "F32"
+    case .float16: "F16"
+    case .bfloat16: "BF16"
+    case .float8_e4m3fn: "F8_E4M3"
+    case .float8_e5m2: "F8_E5M2"
+    case .float8_e4m3fnuz: "F8_E4M3FNUZ"
+    case .float8_e5m2fnuz: "F8_E5M2FNUZ"
+    case .int64: "I64"
+    case .int32: "I32"
+    case .int16: "I16"
+    case .int8: "I8"
+    case .uint64: "U64"
+    case .uint32: "U32"
+    case .uint16: "U16"
+    case .uint8: "U8"
+    case .bool: "BOOL"
+    case .complex64: "C64"
+    default: nil
+    }
+  }
+
+  private static let bySafetensorsName = Dictionary(
+    uniqueKeysWithValues: allCases.compactMap { type in type.safetensorsName.map { ($0, type) } })
+
+  package init?(safetensorsName name: String) {
+    guard let type = DType.bySafetensorsName[name] else { return nil }
+    self = type
+  }
+
+  /// The type that PyTorch's typed storage classes hold, such as `FloatStorage`.
+  package init?(storageClass name: String) {
+    switch name {
+    case "DoubleStorage": self = .float64
+    case "FloatStorage": self = .float32
+    case "HalfStorage": self = .float16
+    case "BFloat16Storage": self = .bfloat16
+    case "LongStorage": self = .int64
+    case "IntStorage": self = .int32
+    case "ShortStorage": self = .int16
+    case "CharStorage": self = .int8
+    case "ByteStorage": self = .uint8
+    case "BoolStorage": self = .bool
+    case "ComplexDoubleStorage": self = .complex128
+    case "ComplexFloatStorage": self = .complex64
+    case "QUInt8Storage": self = .quint8
+    case "QInt8Storage": self = .qint8
+    case "QInt32Storage": self = .qint32
+    case "QUInt4x2Storage": self = .quint4x2
+    case "QUInt2x4Storage": self = .quint2x4
+    default: return nil
+    }
+  }
+
+  /// The type that `torch.<name>` is, aliases included.
+  package init?(torchName name: String) {
+    switch name {
+    case "double": self = .float64
+    case "float": self = .float32
+    case "half": self = .float16
+    case "long": self = .int64
+    case "int": self = .int32
+    case "short": self = .int16
+    case "cdouble": self = .complex128
+    case "cfloat": self = .complex64
+    case "chalf": self = .complex32
+    case "bit": self = .uint1
+    default: self.init(rawValue: name)
+    }
+  }
+}

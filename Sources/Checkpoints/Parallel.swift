@@ -1,0 +1,23 @@
+// Work on many records at once, on all cores.
+
+import Dispatch
+import Synchronization
+
+/// Calls `body` with 0 ..< `count` on all cores, in any order.
+///
+/// - Throws: the error of the lowest index, so that the same file always gives the same error.
+func inParallel(
+  _ count: Int, _ body: @Sendable (Int) throws(CheckpointError) -> Void
+) throws(CheckpointError) {
+  let first = Mutex<(index: Int, error: CheckpointError)?>(nil)
+  DispatchQueue.concurrentPerform(iterations: count) { index in
+    do throws(CheckpointError) {
+      try body(index)
+    } catch {
+      first.withLock { first in
+        if index < first?.index ?? .max { first = (index, error) }
+      }
+    }
+  }
+  if let failure = first.withLock({ $0 }) { throw failure.error }
+}

@@ -1,0 +1,147 @@
+// Writes an .rsw file: a safetensors file whose header and order make it open at once and prove
+// itself. docs/rsw-format.md is the specification; Safetensors/SafetensorsReader.swift has the layout.
+
+import Synchronization
+
+/// What an .rsw file says of itself beside its tensors.
+public struct RSWOptions: Sendable {
+  /// The name and size of the file that was converted.
+  public var source: (name: String, byteCount: Int)?
+  /// The model's architecture as a JSON object.
+  public var architecture: String?
+  /// Whether an existing file may be replaced.
+  public var replacing = false
+
+  /// Nothing said, nothing replaced.
+  public init() {}
+}
+
+extension StateDict {
+  /// Writes all tensors to an .rsw file, reads it again and holds it against what was meant.
+  ///
+  /// The checksums that the source's records carry are verified on the way. The file appears
+  /// under its name only when all of that is done; a failure leaves nothing behind.
+  ///
+  /// - Parameter progress: called now and then, from any thread, with the bytes done and to do.
+  /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that safetensors has not, or what
+  ///   is wrong with a tensor.
+  public func writeRSW(
+    to path: String, options: RSWOptions = RSWOptions(),
+    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws(CheckpointError) {
+    let layout = try RSWLayout(self)
+    let output = try OutputFile(path, replacing: options.replacing)
+    do throws(CheckpointError) {
+      // Checksums have a fixed width, so the header's size is known before they are.
+      let blank = [UInt32](repeating: 0, count: count)
+      let headerSize = layout.header(self, options, checksums: blank).count
+      let total = 2 * byteCount
+      let done = Atomic<Int>(0)
+
+      let sums = Mutex(blank)
+      try inParallel(count) { index throws(CheckpointError) in
+        let (name, tensor) = self[index]
+        do throws(CheckpointError) {
+          let bytes = try tensor.contiguousBytes()
+          let sum = try tensor.fillsStorage ? tensor.storage.checksum() : crc32(bytes)
+          if !tensor.fillsStorage { _ = try tensor.storage.checksum() }
+          sums.withLock { $0[index] = sum }
+          try output.write(bytes, at: headerSize + layout.offsets[index])
+          progress(done.add(bytes.count, ordering: .relaxed).newValue, total)
+        } catch {
+          throw error.forTensor(name)
+        }
+      }
+      try output.write(layout.header(self, options, checksums: sums.withLock { $0 }), at: 0)
+
+      try verify(output.temporaryPath) { progress(done.add($0, ordering: .relaxed).newValue, total) }
+      try output.commit()
+    } catch {
+      output.discard()
+      throw error
+    }
+  }
+
+  /// Reads what was written and compares names, types, shapes and checksums.
+  private func verify(_ path: String, _ progress: @Sendable (Int) -> Void) throws(CheckpointError) {
+    let written = try Checkpoint(path: path)
+    try written.verifyChecksums()
+    let stateDict = try written.stateDict()
+    guard stateDict.count == count,
+      zip(self, stateDict).allSatisfy({ mine, theirs in
+        CodeUnitKey(mine.name) == CodeUnitKey(theirs.name) && mine.tensor.dtype == theirs.tensor.dtype
+          && mine.tensor.shape == theirs.tensor.shape
+      })
+    else { throw CheckpointError(.cannotWrite, "was not written as it should be: the disk may be failing.") }
+    progress(byteCount)
+  }
+}
+
+/// Where each tensor goes.
+private struct RSWLayout {
+  static let alignment = 64
+  /// From the end of the header, by the tensors' positions in the state dict.
+  private(set) var offsets: [Int]
+
+  init(_ stateDict: StateDict) throws(CheckpointError) {
+    offsets = [Int](repeating: 0, count: stateDict.count)
+    var end = 0
+    // Sizes that are multiples of 64 first: each of them then begins on such a boundary.
+    for aligned in [true, false] {
+      for (index, (name, tensor)) in stateDict.enumerated()
+      where tensor.byteCount.isMultiple(of: RSWLayout.alignment) == aligned {
+        guard tensor.dtype.safetensorsName != nil else {
+          throw CheckpointError(
+            .notRepresentable,
+            "is \(tensor.dtype), which safetensors and so rsw can't hold. Keep the checkpoint in PyTorch's format.",
+            key: name)
+        }
+        offsets[index] = end
+        let (sum, overflow) = end.addingReportingOverflow(tensor.byteCount)
+        guard !overflow else {
+          throw CheckpointError(.limitExceeded, "is too large to be written.", key: name)
+        }
+        end = sum
+      }
+    }
+  }
+
+  /// The size and the JSON of the header, padded so that the data begins on a boundary.
+  func header(_ stateDict: StateDict, _ options: RSWOptions, checksums: [UInt32]) -> Bytes {
+    var metadata: [(name: String, value: JSON)] = [
+      ("format", .string(RSWMetadata.format)), ("rsw_version", .string(String(RSWMetadata.version))),
+    ]
+    if let source = options.source {
+      metadata.append(("source", .string(source.name)))
+      metadata.append(("source_bytes", .string(String(source.byteCount))))
+    }
+    if let architecture = options.architecture { metadata.append(("architecture", .string(architecture))) }
+    let sums = JSON.object(zip(stateDict, checksums).map { ($0.name, .string(hex($1))) })
+    metadata.append(("crc32", .string(sums.text())))
+
+    var members: [(name: String, value: JSON)] = [("__metadata__", .object(metadata))]
+    for (offset, (name, tensor)) in zip(offsets, stateDict) {
+      members.append(
+        (
+          name,
+          .object([
+            ("dtype", .string(tensor.dtype.safetensorsName ?? "")), ("shape", .ints(tensor.shape)),
+            ("data_offsets", .ints([offset, offset + tensor.byteCount])),
+          ])
+        ))
+    }
+    var json = Array(JSON.object(members).text().utf8)
+    let prefix = MemoryLayout<UInt64>.size
+    let excess = (prefix + json.count) % RSWLayout.alignment
+    if excess > 0 { json += [UInt8](repeating: 0x20, count: RSWLayout.alignment - excess) }
+    let size = (0..<prefix).map { UInt8(truncatingIfNeeded: json.count >> (8 * $0)) }
+    return Bytes(size + json)
+  }
+}
+
+extension Tensor {
+  /// Whether the tensor is its storage, byte for byte, so that their checksums are one.
+  fileprivate var fillsStorage: Bool {
+    isContiguous && storageOffset == 0 && byteCount == storage.byteCount
+  }
+}

@@ -1,0 +1,105 @@
+// An ordered dictionary from parameter names to tensors: PyTorch's state dict.
+
+/// Named tensors in the order of their file.
+///
+/// Names are compared by their code units: a composed and a decomposed é are different names.
+///
+/// ```swift
+/// for (name, tensor) in stateDict { print(name, tensor.dtype, tensor.shape) }
+/// ```
+public struct StateDict: Sendable {
+  /// A name and its tensor.
+  public typealias Element = (name: String, tensor: Tensor)
+
+  private var elements: [Element] = []
+  private var positions: [CodeUnitKey: Int] = [:]
+
+  /// The dotted path of the dict in its checkpoint, such as `state_dict`; empty for the root.
+  public var location = ""
+
+  /// Entries of the file's dict that are no tensors, by name; they are no part of the state dict.
+  public var otherEntries: [String] = []
+
+  /// A state dict without entries.
+  public init() {}
+
+  /// The tensor named `name`.
+  public subscript(name: String) -> Tensor? {
+    positions[CodeUnitKey(name)].map { elements[$0].tensor }
+  }
+
+  /// All names, in order.
+  public var names: [String] { elements.map(\.name) }
+
+  /// The number of elements of all tensors together.
+  public var elementCount: Int { elements.reduce(0) { $0 &+ $1.tensor.elementCount } }
+
+  /// The size of all tensors in bytes.
+  public var byteCount: Int { elements.reduce(0) { $0 &+ $1.tensor.byteCount } }
+
+  /// Adds a tensor at the end.
+  ///
+  /// - Throws: `.malformed` when the name is taken.
+  public mutating func append(_ name: String, _ tensor: Tensor) throws(CheckpointError) {
+    let key = CodeUnitKey(name)
+    guard positions[key] == nil else {
+      throw CheckpointError(.malformed, "two tensors have this name.", key: name)
+    }
+    positions[key] = elements.count
+    elements.append((name, tensor))
+  }
+
+  /// Replaces the tensor of a name that is there, in its place; adds it when it is not.
+  public mutating func update(_ name: String, _ tensor: Tensor) {
+    if let position = positions[CodeUnitKey(name)] {
+      elements[position].tensor = tensor
+    } else {
+      positions[CodeUnitKey(name)] = elements.count
+      elements.append((name, tensor))
+    }
+  }
+
+  /// The same tensors with names without `prefix`, where they have it.
+  ///
+  /// - Throws: `.malformed` when two tensors would get the same name.
+  public func removingPrefix(_ prefix: String) throws(CheckpointError) -> StateDict {
+    guard !prefix.isEmpty else { return self }
+    var result = StateDict()
+    result.location = location
+    result.otherEntries = otherEntries
+    for (name, tensor) in elements {
+      try result.append(name.droppingPrefix(prefix) ?? name, tensor)
+    }
+    return result
+  }
+}
+
+extension StateDict: RandomAccessCollection {
+  public var startIndex: Int { 0 }
+  public var endIndex: Int { elements.count }
+  public subscript(position: Int) -> Element { elements[position] }
+}
+
+/// A string that is equal to another only if every code unit is.
+package struct CodeUnitKey: Hashable, Sendable {
+  package let string: String
+
+  package init(_ string: String) { self.string = string }
+
+  package static func == (a: CodeUnitKey, b: CodeUnitKey) -> Bool {
+    a.string.utf8.elementsEqual(b.string.utf8)
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    var copy = string
+    copy.withUTF8 { unsafe hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+  }
+}
+
+extension String {
+  /// The rest after `prefix`, compared by code units, or nil when the string does not begin so.
+  package func droppingPrefix(_ prefix: String) -> String? {
+    guard utf8.starts(with: prefix.utf8) else { return nil }
+    return String(utf8.dropFirst(prefix.utf8.count))
+  }
+}

@@ -1,0 +1,191 @@
+// A tensor: dtype, shape, strides and offset over a shared storage, as PyTorch has it. Views,
+// transposes, expansions and ties stay what they were in the file; copies are made on request.
+
+/// An n-dimensional array of numbers that lives in a ``Storage``.
+///
+/// ```swift
+/// let weight = stateDict["conv1.weight"]
+/// let values = try weight?.floats()   // [Float], row-major
+/// ```
+public struct Tensor: Sendable {
+  /// The type of the elements.
+  public let dtype: DType
+  /// The number of elements along each dimension; empty for a scalar.
+  public let shape: [Int]
+  /// The step from one element to the next along each dimension, in elements.
+  public let strides: [Int]
+  /// The first element's place in the storage, in elements.
+  public let storageOffset: Int
+  /// The memory, which other tensors may share.
+  public let storage: Storage
+  /// The number of elements.
+  public let elementCount: Int
+
+  /// A view of `storage`.
+  ///
+  /// - Throws: `.outsideStorage` when an element lies outside the storage, `.malformed` when shape
+  ///   and strides don't belong together, `.limitExceeded` when a product overflows.
+  public init(
+    dtype: DType, shape: [Int], strides: [Int], storageOffset: Int = 0, storage: Storage
+  ) throws(CheckpointError) {
+    guard shape.count == strides.count else {
+      throw CheckpointError(.malformed, "has \(shape.count) dimensions but \(strides.count) strides.")
+    }
+    guard shape.count <= Limits.standard.tensorDimensions else {
+      throw CheckpointError(
+        .limitExceeded, "has \(shape.count) dimensions; at most \(Limits.standard.tensorDimensions) are read."
+      )
+    }
+    guard shape.allSatisfy({ $0 >= 0 }), strides.allSatisfy({ $0 >= 0 }), storageOffset >= 0 else {
+      throw CheckpointError(
+        .malformed,
+        "has a negative size, stride or offset (shape \(shape), strides \(strides), offset \(storageOffset))."
+      )
+    }
+    guard let elementCount = Tensor.product(shape),
+      !elementCount.multipliedReportingOverflow(by: dtype.size).overflow
+    else {
+      throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
+    }
+    let available = storage.byteCount / dtype.size
+    if elementCount > 0 {
+      guard let last = Tensor.lastElement(shape, strides, storageOffset), last < available else {
+        throw CheckpointError(
+          .outsideStorage,
+          "needs elements outside its storage: \(dtype) \(shape) with strides \(strides) from element "
+            + "\(storageOffset) does not fit into \(storage.byteCount) bytes"
+            + (storage.origin.isEmpty ? "." : " (\(quoted(storage.origin)))."))
+      }
+    }
+    self.dtype = dtype
+    self.shape = shape
+    self.strides = strides
+    self.storageOffset = storageOffset
+    self.storage = storage
+    self.elementCount = elementCount
+  }
+
+  /// A row-major tensor over all of `storage`.
+  ///
+  /// - Throws: `.outsideStorage` when the storage is too small.
+  public init(dtype: DType, shape: [Int], storage: Storage) throws(CheckpointError) {
+    try self.init(dtype: dtype, shape: shape, strides: Tensor.contiguousStrides(shape), storage: storage)
+  }
+
+  /// A row-major float32 tensor with `values`.
+  ///
+  /// - Throws: `.outsideStorage` when there are fewer values than `shape` needs.
+  public init(shape: [Int], _ values: [Float]) throws(CheckpointError) {
+    let bytes = unsafe Bytes(count: values.count * MemoryLayout<Float>.size) { target in
+      unsafe values.withUnsafeBytes { source in unsafe target.copyMemory(from: source) }
+    }
+    try self.init(dtype: .float32, shape: shape, storage: Storage(bytes))
+  }
+
+  /// The size of all elements in bytes.
+  public var byteCount: Int { elementCount * dtype.size }
+
+  /// Whether the elements lie one after the other in row-major order.
+  public var isContiguous: Bool {
+    guard elementCount > 0 else { return true }
+    var expected = 1
+    for dimension in shape.indices.reversed() where shape[dimension] != 1 {
+      if strides[dimension] != expected { return false }
+      expected *= shape[dimension]
+    }
+    return true
+  }
+
+  /// The elements in row-major order; shares the storage's memory when they already lie so.
+  ///
+  /// - Throws: ``CheckpointError`` when the storage can't be read, or `.limitExceeded` when a
+  ///   stride-0 view would grow beyond ``Limits/expandedBytes``.
+  public func contiguousBytes(limits: Limits = Limits()) throws(CheckpointError) -> Bytes {
+    guard elementCount > 0 else { return Bytes([]) }
+    let source = try storage.bytes()
+    if isContiguous, let slice = source.slice(storageOffset * dtype.size, byteCount) { return slice }
+    guard byteCount <= max(storage.byteCount, limits.expandedBytes) else {
+      throw CheckpointError(
+        .limitExceeded,
+        "is a view of \(storage.byteCount) bytes that would take \(byteCount) bytes as a copy; "
+          + "raise Limits.expandedBytes if you want it.")
+    }
+    guard let source = source.slice(0, storage.byteCount) else {
+      throw CheckpointError(
+        .outsideStorage, "its storage holds \(source.count) of \(storage.byteCount) bytes.")
+    }
+    return unsafe Bytes(count: byteCount) { target in
+      unsafe source.withUnsafeBytes { source in unsafe gather(source, into: target) }
+    }
+  }
+
+  /// Row-major strides for `shape`.
+  package static func contiguousStrides(_ shape: [Int]) -> [Int] {
+    var strides = [Int](repeating: 1, count: shape.count)
+    for dimension in shape.indices.dropLast().reversed() {
+      // A wrapped product belongs to a shape that `init` refuses.
+      strides[dimension] = strides[dimension + 1] &* max(shape[dimension + 1], 1)
+    }
+    return strides.map { max($0, 0) }
+  }
+
+  /// The product of `factors`, or nil on overflow. A zero anywhere makes it zero.
+  package static func product(_ factors: [Int]) -> Int? {
+    if factors.contains(0) { return 0 }
+    var result = 1
+    for factor in factors {
+      let (product, overflow) = result.multipliedReportingOverflow(by: factor)
+      if overflow { return nil }
+      result = product
+    }
+    return result
+  }
+
+  /// The largest element index that the view reaches, or nil on overflow.
+  private static func lastElement(_ shape: [Int], _ strides: [Int], _ offset: Int) -> Int? {
+    var last = offset
+    for (size, stride) in zip(shape, strides) {
+      let (span, overflow) = (size - 1).multipliedReportingOverflow(by: stride)
+      if overflow { return nil }
+      let (sum, overflow2) = last.addingReportingOverflow(span)
+      if overflow2 { return nil }
+      last = sum
+    }
+    return last
+  }
+
+  /// Copies the elements in row-major order. `init` has checked that all lie inside `source`.
+  private func gather(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
+    let size = dtype.size
+    let inner = shape.last ?? 1
+    let innerStride = strides.last ?? 1
+    let outer = shape.count - 1
+    var index = [Int](repeating: 0, count: max(outer, 0))
+    var from = storageOffset
+    var to = 0
+    while to < target.count {
+      if innerStride == 1 {
+        unsafe target.baseAddress?.advanced(by: to).copyMemory(
+          from: source.baseAddress! + from * size, byteCount: inner * size)
+        to += inner * size
+      } else {
+        for position in 0..<inner {
+          unsafe target.baseAddress?.advanced(by: to).copyMemory(
+            from: source.baseAddress! + (from + position * innerStride) * size, byteCount: size)
+          to += size
+        }
+      }
+      // The next row: an odometer over the outer dimensions.
+      var dimension = outer - 1
+      while dimension >= 0 {
+        index[dimension] += 1
+        // Wrapping, as the stride of a dimension of size 1 may be any number.
+        from &+= strides[dimension]
+        if index[dimension] < shape[dimension] { break }
+        from &-= strides[dimension] &* shape[dimension]
+        index[dimension] = 0
+        dimension -= 1
+      }
+    }
+  }
+}

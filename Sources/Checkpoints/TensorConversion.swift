@@ -1,0 +1,66 @@
+// Conversion of a tensor's elements to Float, as `tensor.to(torch.float32)` does it.
+
+extension Tensor {
+  /// The elements as Float in row-major order.
+  ///
+  /// Integers and float64 are rounded to the nearest Float.
+  ///
+  /// - Throws: `.notRepresentable` for complex, quantized, 8-bit float and bit types, and whatever
+  ///   ``contiguousBytes(limits:)`` throws.
+  public func floats() throws(CheckpointError) -> [Float] {
+    guard dtype.convertsToFloat else {
+      throw CheckpointError(.notRepresentable, "is \(dtype), which has no conversion to Float.")
+    }
+    let bytes = try contiguousBytes()
+    return unsafe [Float](unsafeUninitializedCapacity: elementCount) { target, count in
+      unsafe bytes.withUnsafeBytes { source in unsafe convert(source, to: target) }
+      count = elementCount
+    }
+  }
+
+  /// Writes `elementCount` Floats to `target`.
+  private func convert(_ source: UnsafeRawBufferPointer, to target: UnsafeMutableBufferPointer<Float>) {
+    switch dtype {
+    case .float32: unsafe fill(target, source, UInt32.self) { Float(bitPattern: $0) }
+    case .float64: unsafe fill(target, source, UInt64.self) { Float(Double(bitPattern: $0)) }
+    case .float16: unsafe fill(target, source, UInt16.self, floatFromFloat16)
+    case .bfloat16: unsafe fill(target, source, UInt16.self) { Float(bitPattern: UInt32($0) << 16) }
+    case .int64: unsafe fill(target, source, Int64.self) { Float($0) }
+    case .int32: unsafe fill(target, source, Int32.self) { Float($0) }
+    case .int16: unsafe fill(target, source, Int16.self) { Float($0) }
+    case .int8: unsafe fill(target, source, Int8.self) { Float($0) }
+    case .uint64: unsafe fill(target, source, UInt64.self) { Float($0) }
+    case .uint32: unsafe fill(target, source, UInt32.self) { Float($0) }
+    case .uint16: unsafe fill(target, source, UInt16.self) { Float($0) }
+    case .uint8: unsafe fill(target, source, UInt8.self) { Float($0) }
+    default: unsafe fill(target, source, UInt8.self) { $0 == 0 ? 0 : 1 }  // bool
+    }
+  }
+
+  private func fill<Element: FixedWidthInteger>(
+    _ target: UnsafeMutableBufferPointer<Float>, _ source: UnsafeRawBufferPointer, _ type: Element.Type,
+    _ convert: (Element) -> Float
+  ) {
+    for index in 0..<elementCount {
+      let bits = unsafe source.loadUnaligned(
+        fromByteOffset: index * MemoryLayout<Element>.size, as: Element.self)
+      unsafe target.initializeElement(at: index, to: convert(Element(littleEndian: bits)))
+    }
+  }
+}
+
+/// IEEE 754 binary16 → binary32, exact; written out because Float16 is not there on every platform.
+private func floatFromFloat16(_ half: UInt16) -> Float {
+  let sign = UInt32(half & 0x8000) << 16
+  let exponent = UInt32(half >> 10) & 0x1F
+  let fraction = UInt32(half & 0x3FF)
+  switch exponent {
+  case 0:  // zero or denormal: fraction · 2⁻²⁴
+    let magnitude = Float(fraction) * 0x1p-24
+    return Float(bitPattern: sign | magnitude.bitPattern)
+  case 0x1F:  // infinity or NaN, which stays as it is
+    return Float(bitPattern: sign | 0x7F80_0000 | fraction << 13)
+  default:
+    return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
+  }
+}

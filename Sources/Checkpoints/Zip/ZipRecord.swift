@@ -1,0 +1,133 @@
+// One record of a zip archive: its bytes, found through its local header when they are asked for.
+//
+//   local header: signature PK\3\4, version, flags, method, time, date, CRC-32, sizes,
+//                 name length (at 26), extra length (at 28), name, extra field, data
+//
+// Only the two lengths are used: PyTorch pads the extra field (id "FB") so that data is aligned,
+// and writers that stream leave the other fields zero.
+
+import Synchronization
+
+/// One file in an archive. Its data is read, inflated and checked at most once.
+package final class ZipRecord: Sendable {
+  package let entry: ZipEntry
+  private let file: Bytes
+  /// The data ends here or before.
+  private let dataEnd: Int
+  private let limits: Limits
+  private let inflated = Mutex<Bytes?>(nil)
+  private let checksum = Mutex<UInt32?>(nil)
+
+  static let localHeaderSize = 30
+  private static let stored: UInt16 = 0
+  private static let deflated: UInt16 = 8
+
+  init(_ entry: ZipEntry, in file: Bytes, dataEnd: Int, limits: Limits) {
+    self.entry = entry
+    self.file = file
+    self.dataEnd = dataEnd
+    self.limits = limits
+  }
+
+  package var name: String { entry.name }
+
+  /// The record's content: a slice of the file when it is stored, else inflated once.
+  package func bytes() throws(CheckpointError) -> Bytes {
+    do throws(CheckpointError) {
+      if entry.method == ZipRecord.stored { return try storedBytes() }
+      return try inflated.withLock { inflated throws(CheckpointError) in
+        if let inflated { return inflated }
+        let bytes = try inflatedBytes()
+        inflated = bytes
+        return bytes
+      }
+    } catch {
+      throw error.inRecord(name)
+    }
+  }
+
+  /// The CRC-32 of the content, held against the recorded one unless that is 0, "not computed".
+  package func verifiedChecksum() throws(CheckpointError) -> UInt32 {
+    let content = try bytes()
+    return try checksum.withLock { checksum throws(CheckpointError) in
+      if let checksum { return checksum }
+      let actual = crc32(content)
+      guard entry.recordedCRC == 0 || entry.recordedCRC == actual else {
+        throw CheckpointError(
+          .checksumMismatch,
+          "its CRC-32 is \(hex(actual)), but \(hex(entry.recordedCRC)) was recorded: the file is damaged. Get it again.",
+          record: name)
+      }
+      checksum = actual
+      return actual
+    }
+  }
+
+  private func storedBytes() throws(CheckpointError) -> Bytes {
+    guard entry.compressedSize == entry.uncompressedSize else {
+      throw CheckpointError(.malformed, "is stored, but its two sizes differ. Get the file again.")
+    }
+    return try data()
+  }
+
+  private func inflatedBytes() throws(CheckpointError) -> Bytes {
+    guard entry.method == ZipRecord.deflated else {
+      throw CheckpointError(
+        .unsupported,
+        "is compressed with \(ZipRecord.methodName(entry.method)); only stored and deflated records are read. "
+          + "Repack the archive with 'zip -0'.")
+    }
+    let data = try data()
+    let (most, overflow) = data.count.multipliedReportingOverflow(by: limits.inflationRatio)
+    guard overflow || entry.uncompressedSize <= most else {
+      throw CheckpointError(
+        .limitExceeded,
+        "declares \(entry.uncompressedSize) bytes, more than its \(data.count) compressed bytes can hold.")
+    }
+    return try inflate(data, size: entry.uncompressedSize)
+  }
+
+  /// The record's bytes as they lie in the file.
+  private func data() throws(CheckpointError) -> Bytes {
+    guard entry.flags & 0x2041 == 0 else {
+      throw CheckpointError(.unsupported, "is encrypted: decrypt the archive first.")
+    }
+    var reader = ByteReader(file, at: entry.headerOffset)
+    guard try reader.read(UInt32.self) == 0x0403_4B50 else {
+      throw CheckpointError(
+        .malformed, "its local header is not where the directory says. Get the file again.",
+        offset: entry.headerOffset)
+    }
+    try reader.skip(22)
+    let nameLength = Int(try reader.read(UInt16.self))
+    let extraLength = Int(try reader.read(UInt16.self))
+    guard try reader.readBytes(nameLength).utf8 ?? name == name else {
+      throw CheckpointError(
+        .malformed, "its local header has another name than the directory. Get the file again.",
+        offset: entry.headerOffset)
+    }
+    try reader.skip(extraLength)
+    guard reader.position <= dataEnd, entry.compressedSize <= dataEnd - reader.position else {
+      throw CheckpointError(
+        .malformed, "reaches into the next record. Get the file again.", offset: entry.headerOffset)
+    }
+    return try reader.readBytes(entry.compressedSize)
+  }
+
+  private static func methodName(_ method: UInt16) -> String {
+    switch method {
+    case 9: "Deflate64"
+    case 12: "bzip2"
+    case 14: "LZMA"
+    case 93: "Zstandard"
+    case 95: "xz"
+    default: "method \(method)"
+    }
+  }
+}
+
+/// A checksum as eight hexadecimal digits.
+package func hex(_ checksum: UInt32) -> String {
+  let digits = String(checksum, radix: 16)
+  return String(repeating: "0", count: 8 - digits.count) + digits
+}

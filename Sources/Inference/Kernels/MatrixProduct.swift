@@ -1,0 +1,28 @@
+// The one place where matrices are multiplied: OpenBLAS, on one thread a call. The threads are ours.
+
+import COpenBLAS
+
+typealias Floats = UnsafeMutablePointer<Float>
+typealias ConstantFloats = UnsafePointer<Float>
+
+enum MatrixProduct {
+  /// OpenBLAS is told once to leave threads to us.
+  private static let configured: Void = openblas_set_num_threads(1)
+
+  /// Must be called before the first product; costs nothing after that.
+  static func prepare() { _ = configured }
+
+  /// `c = a · b` for row-major `a` [rows, depth], `b` [depth, columns] and `c` [rows, columns]
+  /// whose rows begin `aStride`, `bStride` and `cStride` elements apart.
+  static func multiply(
+    rows: Int, columns: Int, depth: Int, _ a: ConstantFloats, aStride: Int, _ b: ConstantFloats, bStride: Int,
+    _ c: Floats, cStride: Int
+  ) {
+    cblas_sgemm(
+      CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows), blasint(columns), blasint(depth), 1, a,
+      blasint(aStride), b, blasint(bStride), 0, c, blasint(cStride))
+  }
+
+  /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.
+  package static var coreType: String { String(cString: openblas_get_corename()) }
+}

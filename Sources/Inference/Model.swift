@@ -1,0 +1,159 @@
+// A model: a module tree with the weights that satisfied its declarations, ready to run.
+
+public import Checkpoints
+public import NN
+import Synchronization
+
+/// A network with weights.
+///
+/// ```swift
+/// var model = Model { MyNetwork($0) }
+/// try model.load(checkpoint.stateDict())
+/// let logits = try model(images)          // [N, C, H, W] → [N, classes]
+/// ```
+///
+/// A model is a value: a copy that loads other weights leaves the original as it was.
+public struct Model<Root: Module>: Sendable {
+  /// The module tree.
+  public let root: Root
+  /// What the modules declared, in PyTorch's order.
+  public let parameters: [Parameter]
+  /// The network as a list of operations.
+  public let graph: Graph
+  /// The weights: a tensor for each of `parameters`.
+  public private(set) var stateDict: StateDict
+  /// How many threads a pass uses, the caller's included. Results are the same from run to run at
+  /// the same count.
+  public var threadCount = ThreadPool.availableCPUs {
+    didSet { if threadCount != oldValue { plans = PlanCache(stateDict) } }
+  }
+  private var plans: PlanCache
+
+  /// A model with initial weights, which depend on `seed` alone.
+  public init(seed: UInt64 = 0, _ build: (Scope) -> Root) {
+    let scope = Scope()
+    let root = build(scope)
+    self.root = root
+    parameters = scope.parameters
+    graph = Graph(recording: { root($0) })
+    var initial = StateDict()
+    for parameter in scope.parameters {
+      // A declared shape is small and positive, so its tensor can always be described.
+      if let tensor = try? parameter.initialTensor(seed: seed) { initial.update(parameter.name, tensor) }
+    }
+    stateDict = initial
+    plans = PlanCache(initial)
+  }
+
+  /// Takes the weights of a state dict, as PyTorch's `load_state_dict`: all of it is checked first.
+  ///
+  /// A prefix that wrappers put before every key (``WrapperPrefix``) is removed when that makes the
+  /// keys fit. `num_batches_tracked` may be absent. Floating-point types convert to float32.
+  ///
+  /// - Parameters:
+  ///   - strict: whether missing and unexpected keys are an error.
+  ///   - ignoring: findings that are no error either way.
+  /// - Returns: what was found.
+  /// - Throws: ``LoadError`` with everything that does not fit; the model keeps its weights.
+  @discardableResult
+  public mutating func load(
+    _ source: StateDict, strict: Bool = true, ignoring: LoadFindings = []
+  ) throws(LoadError) -> LoadReport {
+    let (loaded, report) = try stateDict.loading(source, for: parameters, strict: strict, ignoring: ignoring)
+    stateDict = loaded
+    plans = PlanCache(loaded)
+    return report
+  }
+
+  /// Runs the model.
+  ///
+  /// - Parameter input: float32 of shape `[N, C, H, W]`.
+  /// - Throws: ``InputError`` when the input does not fit, ``CheckpointError`` when weights can't be read.
+  public func callAsFunction(_ input: Tensor) throws -> Tensor {
+    try run(input, outputs: [graph.output])[0]
+  }
+
+  /// Runs the model and returns the outputs of modules on the way.
+  ///
+  /// - Parameters:
+  ///   - input: float32 of shape `[N, C, H, W]`.
+  ///   - paths: the modules' paths, such as `layer3.0` or `avgpool`.
+  /// - Returns: one tensor for each path, in the same order and in PyTorch's layout.
+  /// - Throws: ``InputError`` when the input does not fit or there is no such module, ``CheckpointError``
+  ///   when weights can't be read.
+  public func outputs(_ input: Tensor, at paths: [String]) throws -> [Tensor] {
+    var nodes: [Int] = []
+    for path in paths {
+      guard let node = graph.names[path] else {
+        throw InputError("the model has no module \"\(path)\" with an output of its own.")
+      }
+      nodes.append(node)
+    }
+    return try run(input, outputs: nodes)
+  }
+
+  /// Compiles the plan for inputs of `shape` now, so that the first pass is as fast as the others.
+  ///
+  /// - Throws: ``InputError`` when such an input does not fit, ``CheckpointError`` when weights can't be read.
+  public func prepare(for shape: [Int]) throws {
+    _ = try plans.plan(graph, shape: shape, outputs: [graph.output], threads: threadCount)
+  }
+
+  private func run(_ input: Tensor, outputs: [Int]) throws -> [Tensor] {
+    guard input.dtype == .float32 else {
+      throw InputError("the input is \(input.dtype); the model takes float32.")
+    }
+    guard input.shape.count == 4 else {
+      throw InputError("the input has shape \(input.shape); the model takes [N, C, H, W].")
+    }
+    let plan = try plans.plan(graph, shape: input.shape, outputs: outputs, threads: threadCount)
+    return try input.floats().withUnsafeBufferPointer { try plan.run($0, outputs: outputs) }
+  }
+}
+
+extension Model {
+  /// Learned parameters as PyTorch counts them: without BatchNorm's statistics and counters.
+  public var parameterCount: Int {
+    parameters.filter { !$0.isBuffer }.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+
+  /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.
+  public static var coreType: String { MatrixProduct.coreType }
+}
+
+/// The plans of one set of weights, by input shape.
+private final class PlanCache: Sendable {
+  private struct Key: Hashable {
+    let shape: [Int]
+    let outputs: [Int]
+  }
+
+  private struct Plans {
+    var byKey: [Key: Plan] = [:]
+    /// Least recently used first.
+    var order: [Key] = []
+  }
+
+  /// A program that feeds images of many sizes must not collect a plan for each.
+  private static let mostPlans = 16
+  private let plans = Mutex(Plans())
+  private let weights: WeightStore
+
+  init(_ stateDict: StateDict) {
+    weights = WeightStore(stateDict)
+  }
+
+  func plan(_ graph: Graph, shape: [Int], outputs: [Int], threads: Int) throws -> Plan {
+    let key = Key(shape: shape, outputs: outputs)
+    return try plans.withLock { plans in
+      plans.order.removeAll { $0 == key }
+      plans.order.append(key)
+      if let plan = plans.byKey[key] { return plan }
+      let plan = try Plan(
+        graph, shape: shape, outputs: outputs, weights: weights, pool: ThreadPool.withThreads(threads))
+      plans.byKey[key] = plan
+      if plans.order.count > PlanCache.mostPlans { plans.byKey[plans.order.removeFirst()] = nil }
+      return plan
+    }
+  }
+}

@@ -1,0 +1,198 @@
+// Our own threads. A forward pass is some sixty short steps, each split into tasks: handing those
+// out must cost a microsecond, not a trip through the system.
+//
+// One atomic word, the ticket, holds the number of the current step, how many tasks it has and
+// which is next. Taking a task is one atomic addition, and what comes back says which step it
+// belongs to, so a worker that wakes late can never run a task of a step that is over.
+//
+//   ticket = [ step: 24 bits | tasks: 20 bits | next: 20 bits ]
+//
+// Workers spin while a pass runs, and sleep between passes.
+
+import Synchronization
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// A fixed number of threads, the caller's included, that work through the tasks of a step together.
+package final class ThreadPool: Sendable {
+  /// The threads that work on a step, the caller among them.
+  package let threadCount: Int
+  private let shared = Shared()
+
+  /// The pool with this many threads; there is one for each number, for the life of the process.
+  package static func withThreads(_ count: Int) -> ThreadPool {
+    pools.withLock { pools in
+      if let pool = pools[count] { return pool }
+      let pool = ThreadPool(threadCount: count)
+      pools[count] = pool
+      return pool
+    }
+  }
+
+  private static let pools = Mutex<[Int: ThreadPool]>([:])
+
+  /// The number of CPUs that this process may use.
+  package static let availableCPUs = max(1, ProcessInfo.processInfo.activeProcessorCount)
+
+  private init(threadCount: Int) {
+    self.threadCount = max(1, threadCount)
+    for worker in 1..<self.threadCount { Shared.startWorker(worker, shared) }
+  }
+
+  /// Calls `body` with a crew to run steps with.
+  ///
+  /// The crew is all threads or, when another pass has them, the caller alone; results are the
+  /// same either way, as tasks are cut by thread count, not by who takes them.
+  package func pass<Result, Failure: Error>(
+    _ body: (Crew) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    guard threadCount > 1, shared.beginPass() else { return try body(Crew(shared: nil)) }
+    defer { shared.endPass() }
+    return try body(Crew(shared: shared))
+  }
+
+  /// Those who work on the steps of one pass.
+  package struct Crew {
+    fileprivate let shared: Shared?
+
+    /// Calls `body(task, worker)` for every task and returns when all are done.
+    ///
+    /// No two calls at the same time have the same `worker`, which is below the pool's thread count.
+    package func run(tasks: Int, _ body: @escaping (_ task: Int, _ worker: Int) -> Void) {
+      if let shared, tasks > 1 {
+        shared.run(tasks: tasks, body)
+      } else {
+        for task in 0..<tasks { body(task, 0) }
+      }
+    }
+  }
+}
+
+/// What the threads of a pool share. `job` is the only plain variable: the caller writes it before
+/// it publishes a ticket, and a worker reads it only after it took a task from that ticket, which
+/// the caller waits for.
+private final class Shared: @unchecked Sendable {
+  private let ticket = Atomic<UInt64>(0)
+  private let completed = Atomic<Int>(0)
+  private var job: (Int, Int) -> Void = { _, _ in }
+  private var step: UInt64 = 0
+
+  private let isBusy = Atomic<Bool>(false)
+  private let isActive = Atomic<Bool>(false)
+  private var mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private var wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+  static let fieldBits: UInt64 = 20
+  static let fieldMask: UInt64 = (1 << fieldBits) - 1
+  /// About 50 µs: longer than a caller takes between passes of a loop, shorter than anyone notices.
+  private static let spinsBeforeSleep = 20_000
+
+  init() {
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(wake, nil)
+  }
+
+  // MARK: The caller's side
+
+  func beginPass() -> Bool {
+    guard isBusy.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged
+    else {
+      return false
+    }
+    pthread_mutex_lock(mutex)
+    isActive.store(true, ordering: .releasing)
+    pthread_cond_broadcast(wake)
+    pthread_mutex_unlock(mutex)
+    return true
+  }
+
+  func endPass() {
+    job = { _, _ in }
+    isActive.store(false, ordering: .releasing)
+    isBusy.store(false, ordering: .releasing)
+  }
+
+  func run(tasks: Int, _ body: @escaping (Int, Int) -> Void) {
+    precondition(tasks <= Shared.fieldMask, "a step has at most \(Shared.fieldMask) tasks")
+    job = body
+    completed.store(0, ordering: .relaxed)
+    step &+= 1
+    ticket.store(step << (2 * Shared.fieldBits) | UInt64(tasks) << Shared.fieldBits, ordering: .releasing)
+    while performTask(worker: 0) {}
+    while completed.load(ordering: .acquiring) < tasks {}
+  }
+
+  // MARK: Everyone's side
+
+  /// Takes the next task, if there is one, and performs it.
+  private func performTask(worker: Int) -> Bool {
+    guard Shared.hasTask(ticket.load(ordering: .relaxed)) else { return false }
+    let taken = ticket.add(1, ordering: .acquiringAndReleasing).oldValue
+    guard Shared.hasTask(taken) else { return false }
+    job(Int(taken & Shared.fieldMask), worker)
+    completed.add(1, ordering: .acquiringAndReleasing)
+    return true
+  }
+
+  private static func hasTask(_ ticket: UInt64) -> Bool {
+    ticket & fieldMask < (ticket >> fieldBits) & fieldMask
+  }
+
+  // MARK: The workers' side
+
+  static func startWorker(_ worker: Int, _ shared: Shared) {
+    let start = Unmanaged.passRetained(WorkerStart(worker: worker, shared: shared)).toOpaque()
+    #if canImport(Darwin)
+      var thread: pthread_t?
+    #else
+      var thread = pthread_t()
+    #endif
+    pthread_create(
+      &thread, nil,
+      { argument in
+        #if canImport(Darwin)
+          let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
+        #else
+          guard let argument else { return nil }
+          let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
+        #endif
+        start.shared.work(as: start.worker)
+      }, start)
+  }
+
+  private final class WorkerStart {
+    let worker: Int
+    let shared: Shared
+    init(worker: Int, shared: Shared) {
+      self.worker = worker
+      self.shared = shared
+    }
+  }
+
+  private func work(as worker: Int) -> Never {
+    var idleSpins = 0
+    while true {
+      if performTask(worker: worker) {
+        idleSpins = 0
+      } else if isActive.load(ordering: .relaxed) || idleSpins < Shared.spinsBeforeSleep {
+        idleSpins += 1
+      } else {
+        pthread_mutex_lock(mutex)
+        while !isActive.load(ordering: .relaxed) { pthread_cond_wait(wake, mutex) }
+        pthread_mutex_unlock(mutex)
+        idleSpins = 0
+      }
+    }
+  }
+}

@@ -1,0 +1,83 @@
+// What loading a state dict found: everything at once, as PyTorch's load_state_dict tells it and more.
+
+public import Checkpoints
+
+/// The outcome of `model.load`.
+public struct LoadReport: Sendable, CustomStringConvertible {
+  /// A key that the model needs and the state dict lacks.
+  public struct Missing: Sendable {
+    public let key: String
+    /// The most similar key among the unexpected ones.
+    public let nearest: String?
+  }
+
+  /// A key whose tensor does not fit.
+  public struct Mismatch: Sendable {
+    public let key: String
+    public let expectedShape: [Int]
+    public let expectedDType: DType
+    public let foundShape: [Int]
+    public let foundDType: DType
+  }
+
+  /// A key whose tensor is converted when the model runs.
+  public struct Conversion: Sendable {
+    public let key: String
+    public let from: DType
+    public let to: DType
+  }
+
+  /// The keys that were loaded, in the model's order.
+  public internal(set) var loaded: [String] = []
+  /// The keys that the model needs and the state dict lacks.
+  public internal(set) var missing: [Missing] = []
+  /// The keys of the state dict that the model has no use for.
+  public internal(set) var unexpected: [String] = []
+  /// The keys whose tensors have another shape or a type that does not convert.
+  public internal(set) var mismatched: [Mismatch] = []
+  /// The keys whose tensors have another type that converts.
+  public internal(set) var converted: [Conversion] = []
+  /// What was removed from the state dict's keys to make them fit, such as `module.`.
+  public internal(set) var removedPrefix = ""
+
+  /// Whether every key fitted.
+  public var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty }
+
+  /// The findings, a line each.
+  public var description: String {
+    var lines = ["\(loaded.count) keys loaded"]
+    if !removedPrefix.isEmpty { lines.append("\"\(removedPrefix)\" removed from the keys") }
+    list("missing", missing.map { $0.key + ($0.nearest.map { " (did you mean \"\($0)\"?)" } ?? "") }, &lines)
+    list("unexpected", unexpected, &lines)
+    list(
+      "mismatched",
+      mismatched.map {
+        $0.foundShape == $0.expectedShape
+          ? "\($0.key): \($0.foundDType) where \($0.expectedDType) is due"
+          : "\($0.key): \($0.foundShape) where \($0.expectedShape) is due"
+      }, &lines)
+    if !converted.isEmpty {
+      let types = Set(converted.map { "\($0.from) to \($0.to)" }).sorted().joined(separator: ", ")
+      lines.append("\(converted.count) converted (\(types))")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private func list(_ title: String, _ keys: [String], _ lines: inout [String]) {
+    guard !keys.isEmpty else { return }
+    lines.append("\(keys.count) \(title):")
+    lines += keys.map { "  " + printable($0) }
+  }
+}
+
+/// A state dict that does not fit the model; the model keeps the weights that it had.
+public struct LoadError: Error, Sendable, CustomStringConvertible {
+  /// Everything that was found.
+  public let report: LoadReport
+
+  public var description: String {
+    "the weights don't fit the model: "
+      + "\(report.missing.count) missing, \(report.unexpected.count) unexpected, \(report.mismatched.count) mismatched keys.\n"
+      + report.description
+  }
+}

@@ -1,0 +1,102 @@
+// Fits a state dict to the parameters that a model declares.
+
+import Checkpoints
+
+/// Findings that loading may pass over.
+public struct LoadFindings: OptionSet, Sendable {
+  public let rawValue: Int
+
+  /// The set with these bits.
+  public init(rawValue: Int) { self.rawValue = rawValue }
+
+  /// Tensors of another shape than the model's; the model keeps its own values there.
+  public static let shapeMismatch = LoadFindings(rawValue: 1)
+}
+
+extension StateDict {
+  /// This state dict with the values of `source` wherever their keys and shapes fit `parameters`.
+  ///
+  /// - Throws: ``LoadError`` for mismatched shapes unless `ignoring` names them and, when `strict`,
+  ///   for missing and unexpected keys.
+  package func loading(
+    _ source: StateDict, for parameters: [Parameter], strict: Bool, ignoring: LoadFindings
+  ) throws(LoadError) -> (stateDict: StateDict, report: LoadReport) {
+    var result = self
+    var report = LoadReport()
+    let needed = parameters.filter { !$0.isOptional }.map(\.name)
+    report.removedPrefix = WrapperPrefix.find(in: source, expecting: needed)
+
+    var used: Set<CodeUnitKey> = []
+    for parameter in parameters {
+      let key = report.removedPrefix + parameter.name
+      guard let tensor = source[key] else {
+        if !parameter.isOptional { report.missing.append(.init(key: parameter.name, nearest: nil)) }
+        continue
+      }
+      used.insert(CodeUnitKey(key))
+      guard parameter.accepts(tensor) else {
+        report.mismatched.append(
+          .init(
+            key: parameter.name, expectedShape: parameter.shape, expectedDType: parameter.dtype,
+            foundShape: tensor.shape, foundDType: tensor.dtype))
+        continue
+      }
+      if tensor.dtype != parameter.dtype {
+        report.converted.append(.init(key: parameter.name, from: tensor.dtype, to: parameter.dtype))
+      }
+      result.update(parameter.name, tensor)
+      report.loaded.append(parameter.name)
+    }
+    report.unexpected = source.names.filter { !used.contains(CodeUnitKey($0)) }
+    report.missing = report.missing.map {
+      .init(key: $0.key, nearest: nearestKey(to: $0.key, among: report.unexpected))
+    }
+
+    let shapesFit = report.mismatched.isEmpty || ignoring.contains(.shapeMismatch)
+    let keysFit = report.missing.isEmpty && report.unexpected.isEmpty
+    guard shapesFit, keysFit || !strict else { throw LoadError(report: report) }
+    return (result, report)
+  }
+}
+
+extension Parameter {
+  /// Whether `tensor` has this parameter's shape and a type that becomes its type without guessing.
+  fileprivate func accepts(_ tensor: Tensor) -> Bool {
+    guard tensor.shape == shape else { return false }
+    return tensor.dtype == dtype
+      || (dtype == .float32 ? tensor.dtype.isFloatingPoint : tensor.dtype.isInteger)
+  }
+}
+
+extension DType {
+  fileprivate var isInteger: Bool { convertsToFloat && !isFloatingPoint && self != .bool }
+}
+
+/// The key with the smallest edit distance to `key`, if it is near enough to be a misspelling.
+private func nearestKey(to key: String, among candidates: [String]) -> String? {
+  // The search is quadratic; a file of foreign keys has no near ones anyway.
+  guard candidates.count <= 2_000 else { return nil }
+  var best: (key: String, distance: Int)?
+  let target = Array(key.utf8)
+  let mostEdits = max(2, target.count / 3)
+  for candidate in candidates {
+    let text = Array(candidate.utf8)
+    guard abs(text.count - target.count) <= min(mostEdits, (best?.distance ?? .max) - 1) else { continue }
+    let distance = editDistance(target, text)
+    if distance <= mostEdits, distance < best?.distance ?? .max { best = (candidate, distance) }
+  }
+  return best?.key
+}
+
+/// Levenshtein's distance.
+private func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+  var previous = Array(0...b.count)
+  for (i, unit) in a.enumerated() {
+    var current = [i + 1]
+    for (j, other) in b.enumerated() {
+      current.append(min(previous[j] + (unit == other ? 0 : 1), previous[j + 1] + 1, current[j] + 1))
+    }
+    previous = current
+  }
+  return previous[b.count]
+}

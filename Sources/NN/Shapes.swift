@@ -1,0 +1,85 @@
+// The shape of every node of a graph for a given input, and the errors of inputs that don't fit.
+
+/// An input or a request that a model can't take.
+public struct InputError: Error, Sendable, CustomStringConvertible {
+  /// What does not fit, and what would.
+  public let description: String
+
+  package init(_ description: String) { self.description = description }
+}
+
+extension Graph {
+  /// The shape of each node's result when the input has shape `input`.
+  ///
+  /// - Throws: ``InputError`` when the input is too small or has the wrong number of channels.
+  public func shapes(input: [Int]) throws(InputError) -> [[Int]] {
+    guard input.allSatisfy({ $0 > 0 }) else {
+      throw InputError("the input has shape \(input); every size must be at least 1.")
+    }
+    var shapes: [[Int]] = []
+    for (index, node) in nodes.enumerated() {
+      let shape: [Int]
+      if node.operation == .input {
+        shape = input
+      } else {
+        do throws(InputError) {
+          shape = try node.operation.shape(node.inputs.map { shapes[$0] })
+        } catch {
+          throw InputError("the input \(input) does not fit\(place(of: index)): \(error.description)")
+        }
+      }
+      shapes.append(shape)
+    }
+    return shapes
+  }
+
+  private func place(of node: Int) -> String {
+    name(of: node).map { " at \"\($0)\"" } ?? ""
+  }
+}
+
+extension Operation {
+  /// The shape of the result for arguments of `shapes`.
+  fileprivate func shape(_ shapes: [[Int]]) throws(InputError) -> [Int] {
+    let x = shapes[0]
+    switch self {
+    case .input, .relu: return x
+    case .batchNorm2d(let norm):
+      try check(x, rank: 4, channels: norm.channels)
+      return x
+    case .conv2d(let convolution):
+      try check(x, rank: 4, channels: convolution.inChannels)
+      return [x[0], convolution.outChannels] + (try windows(convolution.window, x))
+    case .maxPool2d(let window), .avgPool2d(let window):
+      try check(x, rank: 4)
+      return [x[0], x[1]] + (try windows(window, x))
+    case .adaptiveAvgPool2d(let height, let width):
+      try check(x, rank: 4)
+      return [x[0], x[1], height, width]
+    case .linear(let layer):
+      try check(x, rank: 2, channels: layer.inFeatures)
+      return [x[0], layer.outFeatures]
+    case .flatten: return [x[0], x.dropFirst().reduce(1, *)]
+    case .add:
+      guard shapes[1] == x else { throw InputError("\(x) and \(shapes[1]) can't be added.") }
+      return x
+    }
+  }
+
+  private func check(_ x: [Int], rank: Int, channels: Int? = nil) throws(InputError) {
+    guard x.count == rank, channels == nil || x[1] == channels else {
+      let wanted = channels.map(String.init) ?? "C"
+      throw InputError(
+        rank == 4
+          ? "\(x) arrives where [N, \(wanted), H, W] is due." : "\(x) arrives where [N, \(wanted)] is due.")
+    }
+  }
+
+  private func windows(_ window: Window, _ x: [Int]) throws(InputError) -> [Int] {
+    let sizes = [window.count(x[2]), window.count(x[3])]
+    guard sizes.allSatisfy({ $0 > 0 }) else {
+      throw InputError("\(x[2]) × \(x[3]) is smaller than the window of \(window.kernel) × \(window.kernel).")
+    }
+    return sizes
+  }
+}

@@ -1,0 +1,12 @@
+// The command-line tool: arguments in; text, progress and files out. A command is a file.
+
+import ArgumentParser
+
+@main
+struct RSW: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "rsw",
+    abstract: "Reads PyTorch's pretrained weights without Python, converts them, and runs ResNets.",
+    version: "0.1.0",
+    subcommands: [Convert.self, List.self, Info.self, Run.self, Bench.self])
+}

@@ -1,0 +1,122 @@
+// rsw run: images in, logits out.
+
+import ArgumentParser
+import Checkpoints
+import Inference
+import ResNets
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a ResNet on prepared images.",
+    discussion: "Prints the best classes of each image unless --output is given without --top.")
+
+  @Argument(help: "The model: a checkpoint or an .rsw file.")
+  var model: String
+
+  @Option(help: ArgumentHelp("Images as a float32 .npy of shape [N, 3, H, W].", valueName: "x.npy"))
+  var input: String
+
+  @Option(
+    help: ArgumentHelp("Where to write the logits, [N, classes], as a float32 .npy.", valueName: "y.npy"))
+  var output: String?
+
+  @Option(help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
+  var top: Int?
+
+  @Option(help: ArgumentHelp("The entry of the checkpoint that is the state dict.", valueName: "key"))
+  var key: String?
+
+  @Option(help: "How many threads to use (default: one for each CPU).")
+  var threads: Int?
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func validate() throws {
+    try validateThreads(threads)
+    if let top, top < 1 { throw ValidationError("--top must be at least 1.") }
+  }
+
+  func run() throws {
+    try Terminal.reporting {
+      let images = try Tensor(npy: input)
+      var network = try loadModel(model, key: key)
+      if let threads { network.threadCount = threads }
+      let logits = try concerning(input) { try network(images) }
+      if let output { try logits.writeNPY(to: output) }
+      if top != nil || json || output == nil {
+        let predictions = try ranked(logits)
+        print(json ? document(logits, predictions).text(indented: true) : text(predictions))
+      }
+    }
+  }
+
+  /// For each image its best classes, best first.
+  private func ranked(_ logits: Tensor) throws -> [[Prediction]] {
+    let values = try logits.floats()
+    let classes = logits.shape[1]
+    return (0..<logits.shape[0]).map { image in
+      let row = values[image * classes..<(image + 1) * classes]
+      let largest = row.max() ?? 0
+      let sum = row.reduce(0.0) { $0 + exp(Double($1 - largest)) }
+      return row.enumerated().sorted { $0.element > $1.element }.prefix(top ?? 5).map { index, logit in
+        Prediction(index: index, logit: logit, probability: exp(Double(logit - largest)) / sum)
+      }
+    }
+  }
+
+  private struct Prediction {
+    let index: Int
+    let logit: Float
+    let probability: Double
+  }
+
+  private func text(_ predictions: [[Prediction]]) -> String {
+    var rows = [["image", "class", "probability", "logit"]]
+    for (image, best) in predictions.enumerated() {
+      rows += best.map {
+        ["\(image)", "\($0.index)", "\(fixed($0.probability * 100, 2))%", fixed(Double($0.logit), 4)]
+      }
+    }
+    return table(rows, numeric: [0, 1, 2, 3])
+  }
+
+  private func document(_ logits: Tensor, _ predictions: [[Prediction]]) -> JSON {
+    .object([
+      ("schema", .int(1)), ("model", .string(model)), ("shape", .ints(logits.shape)),
+      (
+        "predictions",
+        .array(
+          predictions.map { best in
+            .array(
+              best.map {
+                .object([
+                  ("class", .int($0.index)), ("probability", .double($0.probability)),
+                  ("logit", .double(Double($0.logit))),
+                ])
+              })
+          })
+      ),
+    ])
+  }
+}
+
+/// The ResNet in the file at `path`, with its weights.
+func loadModel(_ path: String, key: String?) throws -> ResNet {
+  try concerning(path) { try ResNet(Checkpoint(path: path), key: key) }
+}
+
+/// Refuses thread counts that no machine has.
+func validateThreads(_ threads: Int?) throws {
+  if let threads, !(1...1024).contains(threads) {
+    throw ValidationError("--threads must be between 1 and 1024.")
+  }
+}

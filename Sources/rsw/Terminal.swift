@@ -1,0 +1,135 @@
+// What the commands share in talking to people and programs: results go to stdout, all else to
+// stderr; errors are one message and an exit code of sysexits.h.
+
+import ArgumentParser
+import Checkpoints
+import Inference
+import NN
+import ResNets
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+enum Terminal {
+  /// Writes a line to stderr.
+  static func note(_ text: String) {
+    writeToStandardError(text + "\n")
+  }
+
+  private static func writeToStandardError(_ text: String) {
+    let bytes = Array(text.utf8)
+    _ = write(STDERR_FILENO, bytes, bytes.count)
+  }
+
+  /// Runs a command's work; an error becomes a message and an exit code.
+  static func reporting(_ work: () throws -> Void) throws {
+    do {
+      try work()
+    } catch let error as ExitCode {
+      throw error
+    } catch let error as CheckpointError {
+      note("rsw: \(error)")
+      switch error.code {
+      case .cannotRead: throw ExitCode(EX_NOINPUT)
+      case .cannotWrite: throw ExitCode(EX_CANTCREAT)
+      default: throw ExitCode(EX_DATAERR)
+      }
+    } catch {
+      note("rsw: \(error)")
+      throw ExitCode(EX_DATAERR)
+    }
+  }
+
+  /// Whether progress may be drawn.
+  static var showsProgress: Bool {
+    isatty(STDERR_FILENO) == 1 && getenv("NO_COLOR") == nil
+      && getenv("TERM").map { String(cString: $0) } != "dumb"
+  }
+
+  /// Draws how far the work is, in place.
+  static func draw(progress done: Int, of total: Int) {
+    let width = 30
+    let filled = total > 0 ? done * width / total : width
+    let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: width - filled)
+    writeToStandardError("\r[\(bar)] \(total > 0 ? done * 100 / total : 100)%")
+  }
+
+  /// Takes the progress away.
+  static func clearProgress() {
+    writeToStandardError("\r\u{1B}[K")
+  }
+}
+
+/// The errors of files that are read for a model name the file too.
+struct FileError: Error, CustomStringConvertible {
+  let file: String
+  let cause: any Error
+  var description: String { "\(printable(file)): \(cause)" }
+}
+
+/// Calls `work`; what it throws names `file`.
+func concerning<Result>(_ file: String, _ work: () throws -> Result) throws -> Result {
+  do {
+    return try work()
+  } catch let error as CheckpointError {
+    throw error.inFile(file)
+  } catch {
+    throw FileError(file: file, cause: error)
+  }
+}
+
+/// `1234567` as `1,234,567`.
+func grouped(_ number: Int) -> String {
+  let digits = Array(String(number.magnitude))
+  var result = number < 0 ? "-" : ""
+  for (index, digit) in digits.enumerated() {
+    if index > 0, (digits.count - index).isMultiple(of: 3) { result += "," }
+    result.append(digit)
+  }
+  return result
+}
+
+/// A size in bytes with the largest decimal unit that keeps it above 1.
+func byteSize(_ bytes: Int) -> String {
+  let units = ["bytes", "kB", "MB", "GB", "TB"]
+  var value = Double(bytes)
+  var unit = 0
+  while value >= 1000, unit < units.count - 1 {
+    value /= 1000
+    unit += 1
+  }
+  return unit == 0 ? "\(bytes) bytes" : "\(fixed(value, 1)) \(units[unit])"
+}
+
+/// `value` with `digits` digits behind the point.
+func fixed(_ value: Double, _ digits: Int) -> String {
+  guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
+  var scale = 1.0
+  for _ in 0..<digits { scale *= 10 }
+  let scaled = Int((abs(value) * scale).rounded())
+  let text = String(scaled)
+  let padded = String(repeating: "0", count: max(0, digits + 1 - text.count)) + text
+  let sign = value < 0 && scaled != 0 ? "-" : ""
+  return digits == 0 ? sign + padded : sign + padded.dropLast(digits) + "." + padded.suffix(digits)
+}
+
+/// Lines of columns; the columns in `numeric` are aligned to the right.
+func table(_ rows: [[String]], numeric: Set<Int>) -> String {
+  let columns = rows.map(\.count).max() ?? 0
+  let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+  }
+  return rows.map { row in
+    let cells = row.enumerated().map { column, cell in
+      let padding = String(repeating: " ", count: widths[column] - cell.count)
+      return numeric.contains(column) ? padding + cell : cell + padding
+    }
+    var line = cells.joined(separator: "  ")
+    while line.last == " " { line.removeLast() }
+    return line
+  }.joined(separator: "\n")
+}

@@ -1,0 +1,216 @@
+"""Compares rsw with PyTorch on torchvision's ResNets at full size.
+
+    tools/python tools/compare_torch.py [--variants resnet18,resnet50] [--batches 1,4] [--rsw PATH]
+
+For each variant: converts a checkpoint of random weights, compares every converted tensor byte for
+byte, runs the model on random images, and compares the logits with PyTorch's in float64. The exit
+status is 1 if anything differs by more than it may.
+"""
+
+import argparse
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from torchvision_models import VARIANTS, full_resnet, randomize
+
+ROOT = Path(__file__).resolve().parent.parent
+SEED = 1
+IMAGE_SIZE = 224
+
+# Largest allowed error of a logit, relative to the largest logit. float32 keeps 7 digits, of which
+# adding up thousands of products loses one or two.
+TOLERANCE = 1e-5
+
+
+@dataclass
+class Comparison:
+    """How one run of rsw compares with PyTorch; also a row of the table."""
+
+    variant: str
+    batch: int
+    exact_tensors: int
+    tensors: int
+    error: float
+    torch_float32_error: float
+    same_argmax: bool
+    # Whether running the .pth gave the same bytes as running the .rsw; None if it was not tried
+    same_from_checkpoint: bool | None
+    seconds: float
+
+    def passed(self):
+        return (
+            self.exact_tensors == self.tensors
+            and self.error <= TOLERANCE
+            and self.same_argmax
+            and self.same_from_checkpoint is not False
+        )
+
+    def row(self):
+        from_checkpoint = {True: "same", False: "DIFFERS", None: "-"}[self.same_from_checkpoint]
+        return (
+            self.variant,
+            str(self.batch),
+            f"{self.exact_tensors}/{self.tensors}",
+            f"{self.error:.1e}",
+            f"{self.torch_float32_error:.1e}",
+            "equal" if self.same_argmax else "DIFFERS",
+            from_checkpoint,
+            f"{self.seconds:.2f}",
+        )
+
+
+HEADINGS = (
+    "variant", "batch", "tensors exact", "error", "PyTorch f32", "argmax", ".pth logits", "seconds",
+)  # fmt: skip
+
+
+def run_rsw(rsw, *arguments):
+    """Runs rsw and returns how many seconds it took; its complaints go to the terminal."""
+    started = time.perf_counter()
+    subprocess.run([rsw, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def raw_bytes(tensor):
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def count_exact_tensors(state, converted):
+    """How many tensors the safetensors file has right, and how many there are in either."""
+    with safe_open(converted, framework="pt") as file:
+        names = set(file.keys())
+        exact = 0
+        for name in names & state.keys():
+            tensor, expected = file.get_tensor(name), state[name]
+            exact += (
+                tensor.dtype == expected.dtype
+                and tensor.shape == expected.shape
+                and raw_bytes(tensor) == raw_bytes(expected)
+            )
+    return exact, len(names | state.keys())
+
+
+def relative_error(logits, reference):
+    """The largest error of a logit, relative to the largest logit."""
+    return float(np.abs(logits - reference).max() / np.abs(reference).max())
+
+
+def torch_logits(model, images):
+    """PyTorch's logits in float64 and in float32; leaves the model in float32."""
+    with torch.inference_mode():
+        in_float32 = model(images).double().numpy()
+        in_float64 = model.double()(images.double()).numpy()
+        # Every weight was a float32 before, so this restores it exactly.
+        model.float()
+    return in_float64, in_float32
+
+
+def rsw_logits(rsw, model_path, images_path):
+    """The .npy file that rsw writes for a model and images, and the seconds it took."""
+    logits_path = images_path.with_name("logits.npy")
+    seconds = run_rsw(rsw, "run", model_path, "--input", images_path, "--output", logits_path)
+    content = logits_path.read_bytes()
+    # So that a later run which writes nothing cannot pass for this one.
+    logits_path.unlink()
+    return content, seconds
+
+
+def random_images(batch):
+    generator = torch.Generator().manual_seed(SEED + batch)
+    return torch.randn(batch, 3, IMAGE_SIZE, IMAGE_SIZE, generator=generator)
+
+
+def compare_variant(variant, batches, rsw, folder):
+    """Compares one model at every batch size."""
+    model = randomize(full_resnet(variant), SEED)
+    checkpoint, converted = folder / f"{variant}.pth", folder / f"{variant}.rsw"
+    torch.save(model.state_dict(), checkpoint)
+    run_rsw(rsw, "convert", checkpoint, converted)
+    exact, tensors = count_exact_tensors(model.state_dict(), converted)
+    same_from_checkpoint = None
+    for batch in batches:
+        images, images_path = random_images(batch), folder / "images.npy"
+        np.save(images_path, images.numpy())
+        content, seconds = rsw_logits(rsw, converted, images_path)
+        if batch == batches[0]:
+            same_from_checkpoint = rsw_logits(rsw, checkpoint, images_path)[0] == content
+        logits = np.load(io.BytesIO(content)).astype(np.float64)
+        reference, in_float32 = torch_logits(model, images)
+        if logits.shape != reference.shape:
+            raise SystemExit(f"{variant}: logits of shape {logits.shape}, not {reference.shape}")
+        yield Comparison(
+            variant=variant,
+            batch=batch,
+            exact_tensors=exact,
+            tensors=tensors,
+            error=relative_error(logits, reference),
+            torch_float32_error=relative_error(in_float32, reference),
+            same_argmax=bool((logits.argmax(1) == reference.argmax(1)).all()),
+            same_from_checkpoint=same_from_checkpoint if batch == batches[0] else None,
+            seconds=seconds,
+        )
+
+
+def compare_all(variants, batches, rsw):
+    comparisons = []
+    for variant in variants:
+        # A folder for each variant, so that only one model is on disk at a time.
+        with tempfile.TemporaryDirectory() as folder:
+            for comparison in compare_variant(variant, batches, rsw, Path(folder)):
+                print(f"{variant}, batch {comparison.batch}: compared", file=sys.stderr)
+                comparisons.append(comparison)
+    return comparisons
+
+
+def print_table(rows):
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description="Compares rsw with PyTorch on torchvision's ResNets at full size."
+    )
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="separated by commas")
+    parser.add_argument("--batches", default="1,4", help="batch sizes, separated by commas")
+    parser.add_argument("--rsw", type=Path, default=ROOT / "tools" / "rsw", help="the rsw tool")
+    arguments = parser.parse_args()
+    arguments.variants = arguments.variants.split(",")
+    for variant in arguments.variants:
+        if variant not in VARIANTS:
+            parser.error(f"no variant {variant}; there are {', '.join(VARIANTS)}")
+    try:
+        arguments.batches = [int(batch) for batch in arguments.batches.split(",")]
+    except ValueError:
+        parser.error("--batches takes numbers separated by commas")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    # Builds rsw if need be, so that no run is timed together with a build.
+    run_rsw(arguments.rsw, "--version")
+    comparisons = compare_all(arguments.variants, arguments.batches, arguments.rsw)
+    print_table([HEADINGS, *(comparison.row() for comparison in comparisons)])
+    failures = sum(not comparison.passed() for comparison in comparisons)
+    if failures:
+        raise SystemExit(f"FAILED: {failures} of {len(comparisons)} comparisons")
+    largest = max(comparison.error for comparison in comparisons)
+    print(
+        f"passed: every tensor byte for byte, and logits within {largest:.1e} "
+        f"of PyTorch's in float64 (allowed: {TOLERANCE:.0e})"
+    )
+
+
+if __name__ == "__main__":
+    main()

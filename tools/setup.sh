@@ -1,0 +1,33 @@
+# Sourced by tools/rsw and tools/test: makes sure that Swift and the system libraries are there.
+# Everything it says goes to stderr, so that a tool's own output stays clean.
+
+fail() {
+  echo "rsw: $*" >&2
+  exit 69
+}
+
+require_swift() {
+  command -v swift >/dev/null 2>&1 ||
+    fail "Swift 6.2 or later is missing: install it from https://www.swift.org/install and put 'swift' on PATH."
+}
+
+require_system_libraries() {
+  local missing=()
+  command -v pkg-config >/dev/null 2>&1 || missing+=(pkg-config)
+  if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists zlib; then missing+=(zlib1g-dev); fi
+  if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists openblas; then missing+=(libopenblas-dev); fi
+  [ ${#missing[@]} -gt 0 ] || return 0
+
+  command -v apt-get >/dev/null 2>&1 ||
+    fail "zlib, OpenBLAS (both with headers) or pkg-config is missing, and this is not Debian or Ubuntu: install them with your system's package manager."
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null 2>&1 ||
+      fail "${missing[*]} must be installed, and there is no sudo: run 'apt-get install ${missing[*]}' as root."
+    as_root=(sudo)
+  fi
+  echo "rsw: installing ${missing[*]} with ${as_root[*]:+sudo }apt-get" >&2
+  "${as_root[@]}" apt-get update -qq >&2 || fail "'apt-get update' failed."
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+    fail "'apt-get install ${missing[*]}' failed."
+}
