@@ -48,7 +48,7 @@ public final class Storage: Sendable {
     }
   }
 
-  /// The CRC-32 of all bytes, computed once for a zip record and held against the recorded one.
+  /// The CRC-32 of all bytes; a zip record's is computed once and held against the recorded one.
   ///
   /// - Throws: `.checksumMismatch` when the file is damaged here.
   package func checksum() throws(CheckpointError) -> UInt32 {

@@ -29,18 +29,38 @@ final class PackedWeights: Sendable {
     let (groupInputs, groupOutputs) = (convolution.inChannels / groups, outputs / groups)
     let depth = area * groupInputs
     let matrix = FloatBuffer(count: weight.count)
-    for output in 0..<outputs {
-      let target = matrix.start + output / groupOutputs * depth * groupOutputs + output % groupOutputs
-      for input in 0..<groupInputs {
+    weight.withUnsafeBufferPointer { weight in
+      for group in 0..<groups {
         for tap in 0..<area {
-          let value = weight[(output * groupInputs + input) * area + tap]
-          target[(tap * groupInputs + input) * groupOutputs] =
-            norm == nil ? value : Float(Double(value) * scale[output])
+          PackedWeights.transpose(
+            weight, from: group * groupOutputs * groupInputs * area + tap, step: area, columns: groupInputs,
+            scale: scale[group * groupOutputs..<(group + 1) * groupOutputs],
+            to: matrix.start + (group * depth + tap * groupInputs) * groupOutputs)
         }
       }
     }
     self.matrix = matrix
     bias = shift.map { FloatBuffer($0.map { Float($0) }) }
+  }
+
+  /// Writes one tap's weights, a matrix [output][input], as [input][output], each output's scaled.
+  private static func transpose(
+    _ weight: UnsafeBufferPointer<Float>, from start: Int, step: Int, columns: Int, scale: ArraySlice<Double>,
+    to target: Floats
+  ) {
+    let rows = scale.count
+    scale.withUnsafeBufferPointer { scale in
+      let tile = 16  // so that the lines written stay in cache until they are full
+      for tileStart in stride(from: 0, to: rows, by: tile) {
+        let tileEnd = min(rows, tileStart + tile)
+        for column in 0..<columns {
+          for row in tileStart..<tileEnd {
+            let value = weight[start &+ (row &* columns &+ column) &* step]
+            target[column &* rows &+ row] = Float(Double(value) * scale[row])
+          }
+        }
+      }
+    }
   }
 
   init(_ layer: FullyConnected, _ stateDict: StateDict) throws {

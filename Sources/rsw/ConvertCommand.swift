@@ -45,7 +45,6 @@ struct Convert: ParsableCommand {
       say("model  \(recognition.description)")
 
       try concerning(input) { stateDict = try stateDict.removingPrefix(recognition.removedPrefix) }
-      try checkpoint.verifyChecksums()
       try write(stateDict, from: checkpoint, recognition)
       say(
         "wrote  \(printable(output)): \(byteSize(stateDict.byteCount)) in \(stateDict.count) tensors, read again and checked"
@@ -55,7 +54,7 @@ struct Convert: ParsableCommand {
 
   private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ recognition: Recognition) throws {
     var options = RSWOptions()
-    options.source = (name: String(input.split(separator: "/").last ?? ""), byteCount: checkpoint.byteCount)
+    options.source = checkpoint
     options.architecture = recognition.architecture?.json.text()
     options.replacing = force
     let draws = Terminal.showsProgress && !quiet

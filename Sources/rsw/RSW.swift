@@ -1,6 +1,7 @@
 // The command-line tool: arguments in; text, progress and files out. A command is a file.
 
 import ArgumentParser
+import Inference
 
 @main
 struct RSW: ParsableCommand {
@@ -9,4 +10,9 @@ struct RSW: ParsableCommand {
     abstract: "Reads PyTorch's pretrained weights without Python, converts them, and runs ResNets.",
     version: "0.1.0",
     subcommands: [Convert.self, List.self, Info.self, Run.self, Bench.self])
+
+  static func main() {
+    MatrixProduct.endForeignThreads()
+    main(nil)
+  }
 }

@@ -101,9 +101,6 @@ public struct Bytes: Sendable {
   /// Where this slice begins in the memory that it shares.
   package var offsetInMemory: Int { start }
 
-  /// Whether both lie in the same memory.
-  package func sharesMemory(with other: Bytes) -> Bool { owner === other.owner }
-
   /// A copy as an array.
   public var array: [UInt8] { unsafe withUnsafeBytes { bytes in unsafe [UInt8](bytes) } }
 

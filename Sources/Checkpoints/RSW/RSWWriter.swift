@@ -5,8 +5,8 @@ import Synchronization
 
 /// What an .rsw file says of itself beside its tensors.
 public struct RSWOptions: Sendable {
-  /// The name and size of the file that was converted.
-  public var source: (name: String, byteCount: Int)?
+  /// The file that is converted: its name and size are noted, and all its checksums verified.
+  public var source: Checkpoint?
   /// The model's architecture as a JSON object.
   public var architecture: String?
   /// Whether an existing file may be replaced.
@@ -19,8 +19,9 @@ public struct RSWOptions: Sendable {
 extension StateDict {
   /// Writes all tensors to an .rsw file, reads it again and holds it against what was meant.
   ///
-  /// The checksums that the source's records carry are verified on the way. The file appears
-  /// under its name only when all of that is done; a failure leaves nothing behind.
+  /// The checksums that the source's records carry are verified on the way, with those of the
+  /// tensors computed only once. The file appears under its name when all of that is done; a
+  /// failure leaves nothing behind.
   ///
   /// - Parameter progress: called now and then, from any thread, with the bytes done and to do.
   /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that safetensors has not, or what
@@ -38,21 +39,20 @@ extension StateDict {
       let total = 2 * byteCount
       let done = Atomic<Int>(0)
 
+      // A file takes one write at a time, so one core writes while the others compute checksums.
       let sums = Mutex(blank)
-      try inParallel(count) { index throws(CheckpointError) in
-        let (name, tensor) = self[index]
-        do throws(CheckpointError) {
-          let bytes = try tensor.contiguousBytes()
-          let sum = try tensor.fillsStorage ? tensor.storage.checksum() : crc32(bytes)
-          if !tensor.fillsStorage { _ = try tensor.storage.checksum() }
-          sums.withLock { $0[index] = sum }
-          try output.write(bytes, at: headerSize + layout.offsets[index])
-          progress(done.add(bytes.count, ordering: .relaxed).newValue, total)
-        } catch {
-          throw error.forTensor(name)
+      try inParallel(1 + count) { job throws(CheckpointError) in
+        if job == 0 {
+          try write(to: output, at: layout.offsets.map { headerSize + $0 }) {
+            progress(done.add($0, ordering: .relaxed).newValue, total)
+          }
+        } else {
+          let sum = try checksum(job - 1)
+          sums.withLock { $0[job - 1] = sum }
         }
       }
       try output.write(layout.header(self, options, checksums: sums.withLock { $0 }), at: 0)
+      try options.source?.verifyChecksums()
 
       try verify(output.temporaryPath) { progress(done.add($0, ordering: .relaxed).newValue, total) }
       try output.commit()
@@ -62,18 +62,43 @@ extension StateDict {
     }
   }
 
-  /// Reads what was written and compares names, types, shapes and checksums.
+  private func write(
+    to output: OutputFile, at offsets: [Int], _ progress: (Int) -> Void
+  ) throws(CheckpointError) {
+    for (offset, (name, tensor)) in zip(offsets, self) {
+      do throws(CheckpointError) {
+        try output.write(tensor.contiguousBytes(), at: offset)
+      } catch {
+        throw error.forTensor(name)
+      }
+      progress(tensor.byteCount)
+    }
+  }
+
+  /// The CRC-32 of the tensor at `index`.
+  private func checksum(_ index: Int) throws(CheckpointError) -> UInt32 {
+    let (name, tensor) = self[index]
+    do throws(CheckpointError) {
+      return try tensor.fillsStorage ? tensor.storage.checksum() : crc32(tensor.contiguousBytes())
+    } catch {
+      throw error.forTensor(name)
+    }
+  }
+
+  /// Opens what was written and compares every name, type, shape and byte.
   private func verify(_ path: String, _ progress: @Sendable (Int) -> Void) throws(CheckpointError) {
-    let written = try Checkpoint(path: path)
-    try written.verifyChecksums()
-    let stateDict = try written.stateDict()
-    guard stateDict.count == count,
-      zip(self, stateDict).allSatisfy({ mine, theirs in
-        CodeUnitKey(mine.name) == CodeUnitKey(theirs.name) && mine.tensor.dtype == theirs.tensor.dtype
-          && mine.tensor.shape == theirs.tensor.shape
-      })
-    else { throw CheckpointError(.cannotWrite, "was not written as it should be: the disk may be failing.") }
-    progress(byteCount)
+    let written = try Checkpoint(path: path).stateDict()
+    let failure = CheckpointError(
+      .cannotWrite, "was not written as it should be: the disk may be failing. Try another one.")
+    guard written.count == count else { throw failure }
+    try inParallel(count) { index throws(CheckpointError) in
+      let (mine, theirs) = (self[index], written[index])
+      guard CodeUnitKey(mine.name) == CodeUnitKey(theirs.name), mine.tensor.dtype == theirs.tensor.dtype,
+        mine.tensor.shape == theirs.tensor.shape,
+        try mine.tensor.contiguousBytes() == theirs.tensor.contiguousBytes()
+      else { throw failure.forTensor(mine.name) }
+      progress(mine.tensor.byteCount)
+    }
   }
 }
 
@@ -112,7 +137,7 @@ private struct RSWLayout {
       ("format", .string(RSWMetadata.format)), ("rsw_version", .string(String(RSWMetadata.version))),
     ]
     if let source = options.source {
-      metadata.append(("source", .string(source.name)))
+      metadata.append(("source", .string(String(source.path.split(separator: "/").last ?? ""))))
       metadata.append(("source_bytes", .string(String(source.byteCount))))
     }
     if let architecture = options.architecture { metadata.append(("architecture", .string(architecture))) }

@@ -5,7 +5,7 @@ import COpenBLAS
 typealias Floats = UnsafeMutablePointer<Float>
 typealias ConstantFloats = UnsafePointer<Float>
 
-enum MatrixProduct {
+package enum MatrixProduct {
   /// OpenBLAS is told once to leave threads to us.
   private static let configured: Void = openblas_set_num_threads(1)
 
@@ -21,6 +21,15 @@ enum MatrixProduct {
     cblas_sgemm(
       CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows), blasint(columns), blasint(depth), 1, a,
       blasint(aStride), b, blasint(bStride), 0, c, blasint(cStride))
+  }
+
+  /// Ends the threads that OpenBLAS started when it was loaded.
+  ///
+  /// They spin for some 27 ms before they sleep, and take a core from whatever the process does
+  /// first. Only a program that uses OpenBLAS through this library alone may do it.
+  package static func endForeignThreads() {
+    prepare()
+    openblas_end_threads()
   }
 
   /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.
