@@ -931,7 +931,7 @@ def two_data_pkl():
 def os_system():
     """a state dict with an entry that calls os.system when unpickled, after a valid tensor"""
     state = OrderedDict(tiny_state())
-    state["payload"] = Call(os.system, "echo this pickle ran a command")
+    state["payload"] = Call(os.system, "touch this-pickle-ran-a-command")
     return saved(state)
 
 

@@ -5,11 +5,14 @@ public import Checkpoints
 /// A state dict that is no ResNet's, with the first reason found.
 public struct RecognitionError: Error, Sendable, CustomStringConvertible {
   /// What is missing or has another shape.
-  public let description: String
+  public let reason: String
 
-  init(_ reason: String) {
-    description = "the weights are no ResNet that rsw knows: \(reason)."
+  /// The reason in a sentence, and what to do.
+  public var description: String {
+    "the weights are no ResNet that rsw knows: \(reason). List their names with 'rsw ls'."
   }
+
+  init(_ reason: String) { self.reason = reason }
 }
 
 extension Architecture {

@@ -32,24 +32,35 @@ struct Convert: ParsableCommand {
       let checkpoint = try Checkpoint(path: input)
       var stateDict = try concerning(input) { try checkpoint.resNetStateDict(key: key) }
       let recognition = Recognition(stateDict)
-      say("read   \(printable(input)): \(checkpoint.container.rawValue), \(summary(of: stateDict))")
-      if !stateDict.location.isEmpty { say("       state dict under \(quoted(stateDict.location))") }
-      if !recognition.removedPrefix.isEmpty {
-        say("       \(quoted(recognition.removedPrefix)) removed from the names")
-      }
-      if !stateDict.otherEntries.isEmpty {
-        let names = stateDict.otherEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
-        say(
-          "       left out, as they are no tensors: \(names)\(stateDict.otherEntries.count > 5 ? ", …" : "")")
-      }
-      say("model  \(recognition.description)")
-
+      let description = describe(stateDict, checkpoint, recognition)
       try concerning(input) { stateDict = try stateDict.removingPrefix(recognition.removedPrefix) }
       try write(stateDict, from: checkpoint, recognition)
-      say(
-        "wrote  \(printable(output)): \(byteSize(stateDict.byteCount)) in \(stateDict.count) tensors, read again and checked"
-      )
+      if !quiet {
+        print(description)
+        print("wrote  \(printable(output)): \(stateDict.count) tensors, read again and compared")
+      }
     }
+  }
+
+  /// What was found in the input, a line each.
+  private func describe(_ stateDict: StateDict, _ checkpoint: Checkpoint, _ recognition: Recognition)
+    -> String
+  {
+    var lines = [
+      "read   \(printable(input)): \(checkpoint.container.rawValue), \(stateDict.count) tensors, "
+        + "\(grouped(stateDict.elementCount)) elements, \(byteSize(stateDict.byteCount))"
+    ]
+    if !stateDict.location.isEmpty { lines.append("       state dict under \(quoted(stateDict.location))") }
+    if !recognition.removedPrefix.isEmpty {
+      lines.append("       \(quoted(recognition.removedPrefix)) removed from the names")
+    }
+    if !stateDict.otherEntries.isEmpty {
+      let names = stateDict.otherEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
+      lines.append(
+        "       left out, as they are no tensors: \(names)\(stateDict.otherEntries.count > 5 ? ", …" : "")")
+    }
+    lines.append("model  \(recognition.description)")
+    return lines.joined(separator: "\n")
   }
 
   private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ recognition: Recognition) throws {
@@ -64,13 +75,5 @@ struct Convert: ParsableCommand {
         if draws { Terminal.draw(progress: done, of: total) }
       }
     }
-  }
-
-  private func summary(of stateDict: StateDict) -> String {
-    "\(stateDict.count) tensors, \(grouped(stateDict.elementCount)) elements, \(byteSize(stateDict.byteCount))"
-  }
-
-  private func say(_ line: String) {
-    if !quiet { print(line) }
   }
 }

@@ -27,8 +27,8 @@ struct Recognition {
       architecture = nil
       removedPrefix = ""
       parameterCount = nil
-      let reason = "\(error)".split(separator: "\n").first.map(String.init) ?? ""
-      description = "not recognised (\(reason)); the tensors keep their names"
+      let reason = (error as? RecognitionError)?.reason ?? "they don't fit the ResNet that they look like"
+      description = "not recognised: \(reason)"
     }
   }
 }

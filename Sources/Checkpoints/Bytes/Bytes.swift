@@ -98,9 +98,6 @@ public struct Bytes: Sendable {
     return unsafe T(littleEndian: owner.buffer.loadUnaligned(fromByteOffset: start + offset, as: T.self))
   }
 
-  /// Where this slice begins in the memory that it shares.
-  package var offsetInMemory: Int { start }
-
   /// A copy as an array.
   public var array: [UInt8] { unsafe withUnsafeBytes { bytes in unsafe [UInt8](bytes) } }
 

@@ -4,7 +4,7 @@
 // The opcodes and what they do are those of CPython's Lib/pickletools.py, protocols 0 to 5.
 
 /// Reads one pickle.
-struct PickleMachine {
+package struct PickleMachine {
   private var reader: ByteReader
   private let limits: Limits
   private var heap = PickleHeap()
@@ -18,7 +18,7 @@ struct PickleMachine {
   /// Runs the pickle that begins at `position` to its STOP.
   ///
   /// - Returns: what it describes, and where the byte behind STOP is.
-  static func run(
+  package static func run(
     _ bytes: Bytes, at position: Int = 0, limits: Limits = .standard
   ) throws(CheckpointError) -> (heap: PickleHeap, end: Int) {
     var machine = PickleMachine(ByteReader(bytes, at: position), limits)
@@ -224,7 +224,9 @@ struct PickleMachine {
       stack.append(.bool(line == "01"))
     } else if let value = Int(digits) {
       stack.append(.int(value))
-    } else if !digits.isEmpty, digits.utf8.dropFirst().allSatisfy({ (0x30...0x39).contains($0) }) {
+    } else if digits.contains(where: \.isNumber),
+      digits.utf8.drop(while: { $0 == 0x2D }).allSatisfy({ (0x30...0x39).contains($0) })
+    {
       push(.string(digits))  // beyond 64 bits: nothing that describes a tensor is so large
     } else {
       throw malformed("holds \(quoted(line)) where a whole number is due")

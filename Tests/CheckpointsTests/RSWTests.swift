@@ -1,0 +1,95 @@
+// What is written as .rsw comes back byte for byte, lies as the format says, and is never half there.
+
+import Checkpoints
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct RSWTests {
+  @Test(arguments: Fixtures.readingCases.filter { !["dtypes", "nested-two"].contains($0) })
+  func everyTensorComesBack(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    let original = try Checkpoint(path: Fixtures.path("reading/\(name).pth"))
+    let stateDict = try original.stateDict()
+    var options = RSWOptions()
+    options.source = original
+    try stateDict.writeRSW(to: folder.path("a.rsw"), options: options)
+
+    let copy = try Checkpoint(path: folder.path("a.rsw"))
+    #expect(copy.container == .rsw)
+    #expect(copy.metadata.contains { $0.name == "source" && $0.value == "\(name).pth" })
+    let read = try copy.stateDict()
+    #expect(read.names.map { Array($0.utf8) } == stateDict.names.map { Array($0.utf8) })
+    for ((key, mine), (_, theirs)) in zip(stateDict, read) {
+      #expect(mine.dtype == theirs.dtype && mine.shape == theirs.shape, "\(key)")
+      #expect(try mine.contiguousBytes() == theirs.contiguousBytes(), "\(key)")
+    }
+    try copy.verifyChecksums()
+    #expect(folder.contents == ["a.rsw"])
+  }
+
+  @Test func tensorsOfMultiplesOf64BytesAreAligned() throws {
+    let folder = try TemporaryFolder()
+    try Checkpoint(path: Fixtures.path("models/resnet18/model.pth")).stateDict().writeRSW(
+      to: folder.path("a.rsw"))
+    let data = try Data(contentsOf: URL(filePath: folder.path("a.rsw")))
+    let size = data.prefix(8).enumerated().reduce(0) { $0 + Int($1.element) << (8 * $1.offset) }
+    #expect((8 + size).isMultiple(of: 64))
+    let header = try #require(
+      JSONSerialization.jsonObject(with: data.dropFirst(8).prefix(size)) as? [String: Any])
+    var ranges: [Range<Int>] = []
+    for case let (_, tensor as [String: Any]) in header {
+      guard let offsets = tensor["data_offsets"] as? [Int] else { continue }
+      ranges.append(offsets[0]..<offsets[1])
+      if (offsets[1] - offsets[0]).isMultiple(of: 64) { #expect(offsets[0].isMultiple(of: 64)) }
+    }
+    ranges.sort { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }
+    #expect(
+      zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound }, "holes or overlaps")
+    #expect(ranges.last?.upperBound == data.count - 8 - size)
+  }
+
+  @Test func damageIsFoundByChecksum() throws {
+    let folder = try TemporaryFolder()
+    try Checkpoint(path: Fixtures.path("reading/zip-stored.pth")).stateDict().writeRSW(
+      to: folder.path("a.rsw"))
+    var bytes = Array(try Data(contentsOf: URL(filePath: folder.path("a.rsw"))))
+    bytes[bytes.count - 1] ^= 1
+    let damaged = try Checkpoint(path: folder.write(bytes, as: "b.rsw"))
+    let error = #expect(throws: CheckpointError.self) { try damaged.verifyChecksums() }
+    #expect(error?.code == .checksumMismatch)
+  }
+
+  @Test func filesAreReplacedOnlyWhenAskedTo() throws {
+    let folder = try TemporaryFolder()
+    let stateDict = try Checkpoint(path: Fixtures.path("reading/zip-stored.pth")).stateDict()
+    let path = try folder.write([1, 2, 3], as: "a.rsw")
+    let error = #expect(throws: CheckpointError.self) { try stateDict.writeRSW(to: path) }
+    #expect(error?.code == .cannotWrite)
+    #expect(try Data(contentsOf: URL(filePath: path)) == Data([1, 2, 3]))
+    var options = RSWOptions()
+    options.replacing = true
+    try stateDict.writeRSW(to: path, options: options)
+    #expect(try Checkpoint(path: path).stateDict().count == stateDict.count)
+  }
+
+  @Test(arguments: ["bad/wrong-crc.pth", "bad/corrupt-deflate.pth", "reading/dtypes.pth"])
+  func failuresLeaveNothingBehind(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    let checkpoint = try Checkpoint(path: Fixtures.path(name))
+    var options = RSWOptions()
+    options.source = checkpoint
+    #expect(throws: CheckpointError.self) {
+      try checkpoint.stateDict().writeRSW(to: folder.path("a.rsw"), options: options)
+    }
+    #expect(folder.contents.isEmpty)
+  }
+
+  @Test func typesThatSafetensorsLacksAreNamed() throws {
+    let folder = try TemporaryFolder()
+    let stateDict = try Checkpoint(path: Fixtures.path("reading/dtypes.pth")).stateDict()
+    let error = #expect(throws: CheckpointError.self) { try stateDict.writeRSW(to: folder.path("a.rsw")) }
+    #expect(error?.code == .notRepresentable)
+    #expect(error?.key != nil)
+  }
+}

@@ -1,0 +1,34 @@
+// Names are code units, order is kept, prefixes go only where they make names fit.
+
+import Checkpoints
+import Testing
+
+@Suite struct StateDictTests {
+  private func stateDict(_ names: [String]) throws -> StateDict {
+    var stateDict = StateDict()
+    for name in names { try stateDict.append(name, Tensor(shape: [1], [1])) }
+    return stateDict
+  }
+
+  @Test func composedAndDecomposedNamesDiffer() throws {
+    let stateDict = try stateDict(["\u{E9}", "e\u{301}"])
+    #expect(stateDict.count == 2)
+    #expect(throws: CheckpointError.self) { try self.stateDict(["a", "a"]) }
+  }
+
+  @Test(arguments: [
+    (["a.w", "b.w"], ""), (["module.a.w", "module.b.w"], "module."),
+    (["_orig_mod.module.a.w"], "_orig_mod.module."),
+    (["model.backbone.a.w", "head.w"], "model.backbone."), (["module.a.w", "a.w", "b.w"], ""),
+    (["net.a.w"], ""),
+    (["model.a.x"], ""),
+  ])
+  func prefixIsFoundWhereItMakesNamesFit(_ names: [String], _ prefix: String) throws {
+    #expect(WrapperPrefix.find(in: try stateDict(names), expecting: ["a.w", "b.w"]) == prefix)
+  }
+
+  @Test func removedPrefixesMustNotCollide() throws {
+    #expect(try stateDict(["module.a", "b"]).removingPrefix("module.").names == ["a", "b"])
+    #expect(throws: CheckpointError.self) { try stateDict(["module.a", "a"]).removingPrefix("module.") }
+  }
+}

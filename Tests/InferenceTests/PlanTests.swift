@@ -1,0 +1,176 @@
+// Plans give what the reference interpreter gives, for layers of every shape, and always the same.
+
+import Checkpoints
+import Inference
+import NN
+import TestSupport
+import Testing
+
+/// A network that is given as a closure.
+private struct Network: Module {
+  let path = ""
+  let body: @Sendable (Value) -> Value
+  func forward(_ x: Value) -> Value { body(x) }
+}
+
+@Suite struct PlanTests {
+  private func random(_ shape: [Int], _ random: inout SplitMix64) throws -> Tensor {
+    try Tensor(shape: shape, (0..<shape.reduce(1, *)).map { _ in Float(random.normal()) })
+  }
+
+  /// Gives BatchNorm statistics that change something.
+  private func randomize(_ model: inout Model<Network>, _ random: inout SplitMix64) throws {
+    var weights = StateDict()
+    for parameter in model.parameters where parameter.dtype == .float32 {
+      let count = parameter.shape.reduce(1, *)
+      let isVariance = parameter.name.hasSuffix("running_var")
+      let values = (0..<count).map { _ in Float(isVariance ? 0.5 + random.uniform() : random.normal() * 0.3) }
+      try weights.append(parameter.name, Tensor(shape: parameter.shape, values))
+    }
+    try model.load(weights)
+  }
+
+  /// Compares every thread count with the oracle.
+  private func check(_ model: Model<Network>, _ input: Tensor, _ what: String) throws {
+    let expected = try ReferenceInterpreter(model.graph, model.stateDict).run(input)[model.graph.output]
+    for threads in [1, 2, 3] {
+      var model = model
+      model.threadCount = threads
+      let actual = try model(input)
+      #expect(actual.shape == expected.shape, "\(what)")
+      let difference = try difference(actual.floats(), expected.values.map { Float($0) }, tolerance: 2e-6)
+      #expect(difference == nil, "\(what), \(threads) threads: \(difference ?? "")")
+    }
+  }
+
+  @Test(arguments: 0..<200) func randomConvolutionsMatchTheOracle(_ seed: Int) throws {
+    var random = SplitMix64(state: UInt64(seed))
+    func pick(_ choices: [Int]) -> Int { choices[Int(random.next() % UInt64(choices.count))] }
+    let kernel = pick([1, 1, 2, 3, 3, 5, 7])
+    let dilation = pick([1, 1, 1, 2])
+    let stride = pick([1, 1, 2, 3])
+    let padding = pick([0, kernel / 2, kernel])
+    let groups = pick([1, 1, 1, 2, 4])
+    let (inputs, outputs) = (groups * pick([1, 2, 3, 8, 17]), groups * pick([1, 2, 5, 16, 70]))
+    let smallest = max(1, dilation * (kernel - 1) + 1 - 2 * padding)
+    let shape = [
+      pick([1, 1, 2, 5]), inputs, smallest + pick([0, 1, 6, 13, 30]), smallest + pick([0, 2, 5, 20]),
+    ]
+    let (norm, residual, rectify, bias) = (pick([0, 1]), pick([0, 1]), pick([0, 1]), pick([0, 1]))
+
+    var model = Model { scope in
+      let conv = Conv2d(
+        scope["conv"], inputs, outputs, kernel: kernel, stride: stride, padding: padding, dilation: dilation,
+        groups: groups, bias: bias == 1)
+      let other = Conv2d(
+        scope["other"], inputs, outputs, kernel: kernel, stride: stride, padding: padding, dilation: dilation,
+        groups: groups)
+      let bn = BatchNorm2d(scope["bn"], outputs)
+      return Network { x in
+        var y = conv(x)
+        if norm == 1 { y = bn(y) }
+        if residual == 1 { y = y + other(x) }
+        return rectify == 1 ? relu(y) : y
+      }
+    }
+    try randomize(&model, &random)
+    try check(
+      model, self.random(shape, &random),
+      "\(shape), kernel \(kernel), stride \(stride), padding \(padding), dilation \(dilation), groups \(groups), "
+        + "outputs \(outputs), norm \(norm), residual \(residual), relu \(rectify), bias \(bias)")
+  }
+
+  @Test(arguments: [(1, 1), (7, 7), (9, 14), (15, 8)]) func poolingMatchesTheOracle(
+    _ height: Int, _ width: Int
+  ) throws {
+    var random = SplitMix64(state: 5)
+    let networks: [(Scope) -> any Module] = [
+      { MaxPool2d($0["pool"], kernel: 3, stride: 2, padding: 1) },
+      { AvgPool2d($0["pool"], kernel: 3, stride: 2, padding: 1) },
+      { AdaptiveAvgPool2d($0["pool"]) }, { AdaptiveAvgPool2d($0["pool"], (3, 2)) },
+    ]
+    for (index, make) in networks.enumerated() {
+      let model = Model { scope in
+        let pool = make(scope)
+        return Network { pool($0) }
+      }
+      try check(
+        model, self.random([2, 5, height, width], &random), "pooling \(index) of \(height) × \(width)")
+    }
+  }
+
+  @Test func layersWithoutAConvolutionMatchTheOracle() throws {
+    var random = SplitMix64(state: 6)
+    var model = Model { scope in
+      let (bn, fc) = (BatchNorm2d(scope["bn"], 3), Linear(scope["fc"], 3 * 4 * 5, 7))
+      return Network { x in fc(flatten(relu(x + bn(relu(x))))) }
+    }
+    try randomize(&model, &random)
+    try check(model, self.random([3, 3, 4, 5], &random), "affine, add, flatten, linear")
+  }
+
+  @Test func resultsAreTheSameBitsFromRunToRunAndFromManyThreadsAtOnce() async throws {
+    var random = SplitMix64(state: 7)
+    var model = Model { scope in
+      let (a, b) = (Conv2d(scope["a"], 3, 40, kernel: 3, padding: 1), Conv2d(scope["b"], 40, 24, kernel: 3))
+      return Network { x in relu(b(relu(a(x)))) }
+    }
+    try randomize(&model, &random)
+    model.threadCount = 2
+    let input = try self.random([2, 3, 41, 37], &random)
+    let first = try model(input).contiguousBytes()
+    let shared = model
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      for _ in 0..<16 {
+        group.addTask {
+          for _ in 0..<20 where try shared(input).contiguousBytes() != first { return false }
+          return true
+        }
+      }
+      for try await same in group { #expect(same) }
+    }
+  }
+
+  @Test func wantedOutputsAreNotFusedAway() throws {
+    var random = SplitMix64(state: 8)
+    var model = Model { scope in
+      let (conv, bn) = (Conv2d(scope["conv"], 3, 4, kernel: 3), BatchNorm2d(scope["bn"], 4))
+      return Network { x in relu(bn(conv(x))) }
+    }
+    try randomize(&model, &random)
+    let input = try self.random([1, 3, 8, 9], &random)
+    let expected = try ReferenceInterpreter(model.graph, model.stateDict).run(input)
+    for (path, output) in zip(["conv", "bn"], try model.outputs(input, at: ["conv", "bn"])) {
+      let node = try #require(model.graph.names[path])
+      let difference = try difference(
+        output.floats(), expected[node].values.map { Float($0) }, tolerance: 2e-6)
+      #expect(difference == nil, "\(path): \(difference ?? "")")
+    }
+    let error = #expect(throws: InputError.self) { try model.outputs(input, at: ["pool"]) }
+    #expect(error?.description.contains("\"pool\"") == true)
+  }
+
+  @Test func notANumberComesOutWherePyTorchHasIt() throws {
+    let model = Model { scope in
+      let pool = MaxPool2d(scope["pool"], kernel: 2)
+      return Network { x in relu(pool(x)) }
+    }
+    let output = try model(Tensor(shape: [1, 1, 2, 4], [1, .nan, -1, -2, 3, 4, -.infinity, -5])).floats()
+    #expect(output[0].isNaN && output[1] == 0)
+  }
+
+  @Test func inputsThatDoNotFitAreErrors() throws {
+    let model = Model { scope in
+      let conv = Conv2d(scope["conv"], 3, 4, kernel: 5)
+      return Network { conv($0) }
+    }
+    for shape in [[1, 4, 8, 8], [3, 8, 8], [1, 3, 4, 9], [0, 3, 8, 8]] {
+      let input = try Tensor(shape: shape, [Float](repeating: 0, count: shape.reduce(1, *)))
+      let error = #expect(throws: InputError.self) { try model(input) }
+      #expect(error?.description.contains("\(shape)") == true)
+    }
+    let doubles = try Tensor(
+      dtype: .float64, shape: [1, 3, 8, 8], storage: Storage(Bytes([UInt8](repeating: 0, count: 1536))))
+    #expect(throws: InputError.self) { try model(doubles) }
+  }
+}

@@ -1,0 +1,89 @@
+// The files under Fixtures/, which tools/make_fixtures.py makes, and what they are known to hold.
+
+import Foundation
+
+public enum Fixtures {
+  /// The Fixtures folder of this package.
+  public static let root = URL(filePath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Fixtures")
+
+  /// The path of a fixture; the test that uses a missing one fails when it opens it.
+  public static func path(_ name: String) -> String { root.appending(path: name).path }
+
+  /// The cases of `Fixtures/reading`, from the script's manifest, so that none can be left out.
+  public static let readingCases: [String] = {
+    guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")),
+      let manifest = try? JSONDecoder().decode(Manifest.self, from: data)
+    else { return ["manifest.json is missing or damaged"] }
+    return manifest.files.map(\.path).filter { $0.hasPrefix("reading/") && $0.hasSuffix(".pth") }
+      .map { String($0.dropFirst("reading/".count).dropLast(".pth".count)) }.sorted()
+  }()
+
+  /// What a reading case must give.
+  public static func expectation(_ name: String) throws -> Expectation {
+    let data = try Data(contentsOf: root.appending(path: "reading/\(name).json"))
+    return try JSONDecoder().decode(Expectation.self, from: data)
+  }
+
+  private struct Manifest: Decodable {
+    struct File: Decodable { let path: String }
+    let files: [File]
+  }
+}
+
+/// What PyTorch found in a file.
+public struct Expectation: Decodable, Sendable {
+  public struct Tensor: Decodable, Sendable {
+    public let name: String
+    public let dtype: String
+    public let shape: [Int]
+    public let strides: [Int]
+    public let offset: Int
+    /// Equal for tensors that share a storage.
+    public let storage: Int
+    /// The contiguous elements in hexadecimal.
+    public let bytes: String
+    /// The elements as float32 in hexadecimal, in the case that converts.
+    public let float32: String?
+  }
+
+  public let recipe: String
+  public let tensors: [Tensor]
+  public let nesting: String?
+  public let prefix: String?
+  public let candidates: [String]?
+}
+
+/// A folder that is removed with its last owner.
+public final class TemporaryFolder: Sendable {
+  private let url: URL
+
+  public init() throws {
+    url = FileManager.default.temporaryDirectory.appending(path: "rsw-test-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  public func path(_ name: String) -> String { url.appending(path: name).path }
+
+  /// The names of all files in the folder.
+  public var contents: [String] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? []).sorted()
+  }
+
+  /// Writes a file and returns its path.
+  public func write(_ bytes: [UInt8], as name: String) throws -> String {
+    try Data(bytes).write(to: url.appending(path: name))
+    return path(name)
+  }
+}
+
+/// The bytes of hexadecimal text.
+public func bytes(hex: String) -> [UInt8] {
+  let digits = Array(hex.utf8)
+  return stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+    UInt8(String(decoding: digits[$0..<$0 + 2], as: UTF8.self), radix: 16)
+  }
+}

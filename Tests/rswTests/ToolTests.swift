@@ -1,0 +1,176 @@
+// The tool as a process: what it prints, how it ends, what it leaves behind.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct ToolTests {
+  private struct Outcome {
+    let status: Int32
+    let output: String
+    let errors: String
+  }
+
+  private func rsw(_ arguments: String...) throws -> Outcome { try rsw(arguments) }
+
+  private func rsw(_ arguments: [String]) throws -> Outcome {
+    let process = Process()
+    // The tool is built beside the test program.
+    process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
+      path: "rsw")
+    process.arguments = arguments
+    let (output, errors) = (Pipe(), Pipe())
+    process.standardOutput = output
+    process.standardError = errors
+    try process.run()
+    // Nothing here prints more to stderr than its pipe holds.
+    let printed = output.fileHandleForReading.readDataToEndOfFile()
+    let complaints = errors.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return Outcome(
+      status: process.terminationStatus, output: String(decoding: printed, as: UTF8.self),
+      errors: String(decoding: complaints, as: UTF8.self))
+  }
+
+  private let digits = Fixtures.path("digits/resnet18-digits.pth")
+  private let images = Fixtures.path("digits/images.npy")
+
+  @Test func convertedModelsRunAsTheirCheckpoints() throws {
+    let folder = try TemporaryFolder()
+    let converted = try rsw("convert", digits, folder.path("d.rsw"))
+    #expect(converted.status == 0 && converted.errors.isEmpty, "\(converted.errors)")
+    for words in ["torch zip", "resnet18 of width 4, 10 classes", "122 tensors"] {
+      #expect(converted.output.contains(words), "\(words)")
+    }
+    for (model, output) in [(digits, "a.npy"), (folder.path("d.rsw"), "b.npy")] {
+      let run = try rsw("run", model, "--input", images, "--output", folder.path(output))
+      #expect(run.status == 0 && run.output.isEmpty && run.errors.isEmpty)
+    }
+    #expect(
+      try Data(contentsOf: URL(filePath: folder.path("a.npy")))
+        == Data(contentsOf: URL(filePath: folder.path("b.npy"))))
+    #expect(folder.contents == ["a.npy", "b.npy", "d.rsw"])
+  }
+
+  @Test func listingsHaveEveryTensorAndTotals() throws {
+    let text = try rsw("ls", digits)
+    #expect(text.status == 0)
+    #expect(text.output.contains("layer3.0.downsample.0.weight"))
+    #expect(text.output.hasSuffix("122 tensors, 45,722 elements, 182,968 bytes\n"))
+    let json =
+      try JSONSerialization.jsonObject(with: Data(rsw("ls", digits, "--json").output.utf8)) as? [String: Any]
+    #expect(json?["schema"] as? Int == 1)
+    #expect((json?["tensors"] as? [[String: Any]])?.count == 122)
+    #expect(json?["bytes"] as? Int == 182_968)
+  }
+
+  @Test func infoSaysContainerModelNestingAndPrefix() throws {
+    let json =
+      try JSONSerialization.jsonObject(
+        with: Data(rsw("info", Fixtures.path("reading/prefix-module-_orig_mod.pth"), "--json").output.utf8))
+      as? [String: Any]
+    #expect(json?["container"] as? String == "torch zip")
+    #expect(json?["protocol"] as? Int == 2)
+    #expect(json?["prefix"] as? String == "_orig_mod.module.")
+    #expect((json?["architecture"] as? [String: Any])?["variant"] as? String == "resnet18")
+    let nested = try rsw("info", Fixtures.path("reading/nested-ema.pth"))
+    #expect(nested.output.contains("state dict under \"state_dict\""))
+    #expect(nested.output.contains("\"state_dict_ema\""))
+  }
+
+  @Test func predictionsAreRanked() throws {
+    let json =
+      try JSONSerialization.jsonObject(
+        with: Data(rsw("run", digits, "--input", images, "--top", "3", "--json").output.utf8))
+      as? [String: Any]
+    let predictions = try #require(json?["predictions"] as? [[[String: Any]]])
+    #expect(predictions.count == 100)
+    for best in predictions {
+      let probabilities = best.compactMap { $0["probability"] as? Double }
+      #expect(probabilities.count == 3 && probabilities == probabilities.sorted(by: >))
+    }
+  }
+
+  @Test(
+    arguments: [
+      (["convert", "bad/truncated.pth", "OUT"], 65, ["truncated.pth", "Get the file again"]),
+      (["convert", "bad/missing-record.pth", "OUT"], 65, ["data/1", "Get the file again"]),
+      (["convert", "bad/too-many-elements.pth", "OUT"], 65, ["too-many-elements.pth", "tensor \""]),
+      (["convert", "bad/view-outside-storage.pth", "OUT"], 65, ["tensor \"", "outside its storage"]),
+      (["convert", "bad/wrong-crc.pth", "OUT"], 65, ["record \"", "damaged"]),
+      (["convert", "bad/html.pth", "OUT"], 65, ["web page", "Get the file again"]),
+      (["convert", "bad/empty.pth", "OUT"], 65, ["empty"]),
+      (["convert", "bad/not-a-state-dict.pth", "OUT"], 65, ["a string", "model.state_dict()"]),
+      (["convert", "reading/nested-two.pth", "OUT"], 65, ["\"generator\", \"discriminator\"", "--key"]),
+      (["convert", "reading/dtypes.pth", "OUT"], 65, ["tensor \"", "can't hold"]),
+      (["convert", "no-such-file.pth", "OUT"], 66, ["no-such-file.pth", "No such file"]),
+      (
+        ["convert", "digits/resnet18-digits.pth", "no-such-folder/out.rsw"], 73,
+        ["no-such-folder", "can't be created"]
+      ),
+      (["convert", "digits/resnet18-digits.pth", "digits"], 73, ["folder"]),
+      (["ls", "bad/git-lfs.pth"], 65, ["git lfs pull"]),
+      (["info", "bad/gzip.pth"], 65, ["gzip"]),
+      (
+        ["run", "bad/missing-keys.pth", "--input", "digits/images.npy"], 65,
+        ["missing-keys.pth", "layer1.0.conv1.weight"]
+      ),
+      (
+        ["run", "bad/shape-mismatch.pth", "--input", "digits/images.npy"], 65,
+        ["layer3.0.conv2.weight", "[4, 3, 3, 3]"]
+      ),
+      (
+        ["run", "reading/zip-stored.pth", "--input", "digits/images.npy"], 65,
+        ["zip-stored.pth", "no ResNet"]
+      ),
+      (
+        ["run", "digits/resnet18-digits.pth", "--input", "bad/input-wrong-dtype.npy"], 65,
+        ["float64", "float32"]
+      ),
+      (
+        ["run", "digits/resnet18-digits.pth", "--input", "bad/input-wrong-shape.npy"], 65,
+        ["[1, 1, 32, 32]", "[N, 3, H, W]"]
+      ),
+      (
+        ["run", "digits/resnet18-digits.pth", "--input", "bad/input-3d.npy"], 65,
+        ["[3, 32, 32]", "[N, C, H, W]"]
+      ),
+      (["run", "digits/resnet18-digits.pth", "--input", "bad/truncated.npy"], 65, ["truncated.npy"]),
+      (
+        [
+          "run", "digits/resnet18-digits.pth", "--input", "digits/images.npy", "--output",
+          "no-such-folder/y.npy",
+        ], 73, ["no-such-folder"]
+      ),
+      (
+        ["run", "digits/resnet18-digits.pth", "--input", "digits/images.npy", "--threads", "0"], 64,
+        ["--threads"]
+      ),
+      (["run", "digits/resnet18-digits.pth"], 64, ["--input"]),
+      (["frobnicate"], 64, ["frobnicate"]),
+    ] as [([String], Int32, [String])])
+  func badInputGetsOneSentenceAndItsExitCode(_ arguments: [String], _ status: Int32, _ words: [String]) throws
+  {
+    let folder = try TemporaryFolder()
+    let resolved = arguments.map { argument in
+      argument == "OUT"
+        ? folder.path("out.rsw")
+        : argument.contains("/") || argument.contains(".")
+          || argument == "digits" ? Fixtures.path(argument) : argument
+    }
+    let outcome = try rsw(resolved)
+    #expect(outcome.status == status, "\(outcome.errors)")
+    #expect(outcome.output.isEmpty)
+    for word in words { #expect(outcome.errors.contains(word), "\(word) is not in: \(outcome.errors)") }
+    #expect(folder.contents.isEmpty, "left behind: \(folder.contents)")
+  }
+
+  @Test func existingOutputIsKeptWithoutForce() throws {
+    let folder = try TemporaryFolder()
+    let output = try folder.write([1], as: "out.rsw")
+    let refused = try rsw("convert", digits, output)
+    #expect(refused.status == 73 && refused.errors.contains("--force"))
+    #expect(try Data(contentsOf: URL(filePath: output)) == Data([1]))
+    #expect(try rsw("convert", digits, output, "--force").status == 0)
+  }
+}
