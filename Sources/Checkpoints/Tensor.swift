@@ -156,24 +156,21 @@ public struct Tensor: Sendable {
 
   /// Copies the elements in row-major order. `init` has checked that all lie inside `source`.
   private func gather(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
+    guard let source = source.baseAddress, let target = target.baseAddress else { return }
     let size = dtype.size
     let inner = shape.last ?? 1
     let innerStride = strides.last ?? 1
-    let outer = shape.count - 1
-    var index = [Int](repeating: 0, count: max(outer, 0))
+    // Elements that lie side by side are copied in one piece.
+    let (pieces, pieceSize) = innerStride == 1 || inner == 1 ? (1, inner * size) : (inner, size)
+    let outer = max(shape.count - 1, 0)
+    var index = [Int](repeating: 0, count: outer)
     var from = storageOffset
     var to = 0
-    while to < target.count {
-      if innerStride == 1 {
-        unsafe target.baseAddress?.advanced(by: to).copyMemory(
-          from: source.baseAddress! + from * size, byteCount: inner * size)
-        to += inner * size
-      } else {
-        for position in 0..<inner {
-          unsafe target.baseAddress?.advanced(by: to).copyMemory(
-            from: source.baseAddress! + (from + position * innerStride) * size, byteCount: size)
-          to += size
-        }
+    while to < byteCount {
+      for piece in 0..<pieces {
+        unsafe (target + to).copyMemory(
+          from: source + (from + piece * innerStride) * size, byteCount: pieceSize)
+        to += pieceSize
       }
       // The next row: an odometer over the outer dimensions.
       var dimension = outer - 1

@@ -19,9 +19,13 @@ public enum Operation: Sendable, Equatable {
 
 /// The window of a convolution or pooling, the same along height and width.
 public struct Window: Sendable, Equatable {
+  /// Elements along each side.
   public let kernel: Int
+  /// The step from one window to the next.
   public let stride: Int
+  /// Elements added on every side of the input.
   public let padding: Int
+  /// The step from one element of the window to the next.
   public let dilation: Int
 
   /// A window of `kernel` × `kernel` elements.
@@ -45,9 +49,13 @@ public struct Convolution: Sendable, Equatable {
   public let weight: String
   /// The name of the bias, `[out]`.
   public let bias: String?
+  /// Channels of the input.
   public let inChannels: Int
+  /// Channels of the output.
   public let outChannels: Int
+  /// The kernel's size, step, padding and dilation.
   public let window: Window
+  /// Into how many independent convolutions the channels are divided.
   public let groups: Int
 
   /// A convolution with parameters of these names.
@@ -65,11 +73,17 @@ public struct Convolution: Sendable, Equatable {
 
 /// `(x − mean) / √(variance + eps) · weight + bias` for each channel, by the names of these parameters.
 public struct BatchNormalization: Sendable, Equatable {
+  /// The name of the weight, `[channels]`.
   public let weight: String
+  /// The name of the bias, `[channels]`.
   public let bias: String
+  /// The name of the running mean, `[channels]`.
   public let mean: String
+  /// The name of the running variance, `[channels]`.
   public let variance: String
+  /// Channels of input and output.
   public let channels: Int
+  /// Added to the variance.
   public let eps: Double
 }
 
@@ -79,7 +93,9 @@ public struct FullyConnected: Sendable, Equatable {
   public let weight: String
   /// The name of the bias, `[out]`.
   public let bias: String?
+  /// Features of the input.
   public let inFeatures: Int
+  /// Features of the output.
   public let outFeatures: Int
 }
 
@@ -87,7 +103,9 @@ public struct FullyConnected: Sendable, Equatable {
 public struct Graph: Sendable {
   /// An operation and the nodes whose results it takes, which all stand before it.
   public struct Node: Sendable {
+    /// What is computed.
     public let operation: Operation
+    /// The nodes that it takes, in order.
     public let inputs: [Int]
   }
 

@@ -6,6 +6,7 @@ public import Checkpoints
 public struct LoadReport: Sendable, CustomStringConvertible {
   /// A key that the model needs and the state dict lacks.
   public struct Missing: Sendable {
+    /// The model's key.
     public let key: String
     /// The most similar key among the unexpected ones.
     public let nearest: String?
@@ -13,17 +14,25 @@ public struct LoadReport: Sendable, CustomStringConvertible {
 
   /// A key whose tensor does not fit.
   public struct Mismatch: Sendable {
+    /// The model's key.
     public let key: String
+    /// The shape that the model needs.
     public let expectedShape: [Int]
+    /// The type that the model computes with.
     public let expectedDType: DType
+    /// The tensor's shape.
     public let foundShape: [Int]
+    /// The tensor's type.
     public let foundDType: DType
   }
 
   /// A key whose tensor is converted when the model runs.
   public struct Conversion: Sendable {
+    /// The model's key.
     public let key: String
+    /// The tensor's type.
     public let from: DType
+    /// The type that the model computes with.
     public let to: DType
   }
 
