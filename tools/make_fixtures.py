@@ -17,6 +17,7 @@ import io
 import json
 import os
 import pickle
+import pickletools
 import platform
 import shutil
 import struct
@@ -409,9 +410,13 @@ class ReadingFixture:
     tensors: dict
     # Further keys of the JSON file: "nesting", "prefix", "candidates"
     notes: dict = field(default_factory=dict)
-    # What reads it back: "weights_only" or "pickle" for torch.load, "zipfile" if torch cannot
+    # What reads it back: "weights_only" or "pickle" for torch.load, "zipfile" if torch cannot,
+    # "none" if no reader here can
     reader: str = "weights_only"
 
+
+# What hand-made tensors are views of
+TEN_FLOATS = np.arange(10, dtype="<f4").tobytes()
 
 READING = {}
 BAD = {}
@@ -758,6 +763,124 @@ def many_keys():
     state = OrderedDict((f"block.{i}.scale", torch.randn(1)) for i in range(300))
     return ReadingFixture(saved(state), state)
 
+def saved_as_stream(obj, **options):
+    """The bytes that torch.save writes in the format of torch before 1.6."""
+    return saved(obj, _use_new_zipfile_serialization=False, **options)
+
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_VERSION = 1001
+
+
+def legacy_stream(pickled, storages, little_endian=True):
+    """A stream with a pickle and storages, by their keys: (number of elements, bytes)."""
+    information = {"protocol_version": LEGACY_VERSION, "little_endian": little_endian}
+    head = [pickle.dumps(value, protocol=2) for value in (LEGACY_MAGIC, LEGACY_VERSION, information)]
+    body = [struct.pack("<q", count) + data for count, data in storages.values()]
+    return b"".join([*head, pickled, pickle.dumps(list(storages), protocol=2), *body])
+
+
+class LegacyPickler(pickle.Pickler):
+    """Writes (StorageReference, view) pairs the way torch.save wrote storages before 1.6."""
+
+    def persistent_id(self, obj):
+        if isinstance(obj, tuple) and len(obj) == 2 and isinstance(obj[0], StorageReference):
+            reference, view = obj
+            return ("storage", reference.storage_class, reference.key, "cpu", reference.numel, view)
+        return None
+
+
+def pickle_with_views(obj):
+    file = io.BytesIO()
+    LegacyPickler(file, protocol=2).dump(obj)
+    return file.getvalue()
+
+
+def legacy_tensor(key, view, shape, strides, offset=0):
+    """The pickled form of a float32 tensor over a storage of ten floats, or over a view of it."""
+    storage = (StorageReference(key, 10), view)
+    return Call(torch._utils._rebuild_tensor_v2, storage, offset, shape, strides, False, OrderedDict())
+
+
+@case(READING, "legacy")
+def legacy():
+    """torch.save of a state dict as a stream, as torch before 1.6 did"""
+    state = tiny_state()
+    return ReadingFixture(saved_as_stream(state), state)
+
+
+@case(READING, "legacy-protocol-{}", (3, 4, 5))
+def legacy_protocol(version):
+    """a stream whose pickles are of protocol {}"""
+    state = tiny_state()
+    return ReadingFixture(saved_as_stream(state, pickle_protocol=version), state, reader="pickle")
+
+
+@case(READING, "legacy-tensors")
+def legacy_tensors():
+    """the tensors of views, dtypes with storage classes and nn.Parameters, as a stream"""
+    state = OrderedDict(views().tensors)
+    state.update(typed_storage().tensors)
+    state["parameter"] = nn.Parameter(torch.randn(2, 3))
+    state["complex"] = torch.randn(3, dtype=torch.complex64)
+    return ReadingFixture(saved_as_stream(state), state)
+
+
+@case(READING, "legacy-nested")
+def legacy_nested():
+    """a state dict beside an epoch and an optimizer, as a stream"""
+    state = tiny_state()
+    checkpoint = {"epoch": 3, "state_dict": state, "optimizer": {"state": {}, "param_groups": []}}
+    return ReadingFixture(saved_as_stream(checkpoint), state, {"nesting": "state_dict"})
+
+
+@case(READING, "legacy-views")
+def legacy_views():
+    """storage ids with view metadata, (key, offset, elements), as torch before 0.4 wrote them"""
+    base = torch.from_numpy(np.frombuffer(TEN_FLOATS, dtype="<f4").copy())
+    calls = OrderedDict(
+        whole=legacy_tensor("7", None, (2, 5), (5, 1)),
+        part=legacy_tensor("7", ("8", 4, 6), (2, 2), (2, 1), offset=1),
+    )
+    # Each view counts as a storage of its own, so these offsets are inside the views.
+    state = OrderedDict(whole=base.view(2, 5), part=base.clone()[4:].clone()[1:5].view(2, 2))
+    return ReadingFixture(
+        legacy_stream(pickle_with_views(calls), {"7": (10, TEN_FLOATS)}), state, reader="pickle"
+    )
+
+
+@case(READING, "legacy-big-endian")
+def legacy_big_endian():
+    """a stream from a big-endian machine"""
+    calls = OrderedDict(weight=legacy_tensor("0", None, (10,), (1,)))
+    swapped = np.arange(10, dtype=">f4").tobytes()
+    state = OrderedDict(weight=torch.arange(10, dtype=torch.float32))
+    stream = legacy_stream(pickle_with_views(calls), {"0": (10, swapped)}, little_endian=False)
+    return ReadingFixture(stream, state, reader="none")
+
+
+def python2_text(pickled):
+    """A pickle with its text as Python 2 wrote it: SHORT_BINSTRING in place of BINUNICODE."""
+    result, position = b"", 0
+    for opcode, argument, start in pickletools.genops(pickled):
+        result += pickled[position:start]
+        position = start
+        if opcode.name == "BINUNICODE":
+            text = argument.encode()
+            result += b"U" + bytes([len(text)]) + text
+            position = start + 5 + len(text)
+    return result + pickled[position:]
+
+
+@case(READING, "legacy-python-2")
+def legacy_python_2():
+    """a stream whose text is bytes, as Python 2 wrote it"""
+    calls = OrderedDict(weight=legacy_tensor("140", None, (2, 5), (5, 1)))
+    pickled = python2_text(pickle_with_views(calls))
+    state = OrderedDict(weight=torch.arange(10, dtype=torch.float32).view(2, 5))
+    stream = legacy_stream(pickled, {"140": (10, TEN_FLOATS)})
+    return ReadingFixture(stream, state, reader="pickle")
+
 
 def expected_content(recipe, fixture):
     """The JSON file that goes with a checkpoint."""
@@ -782,6 +905,8 @@ def read_back(fixture):
 
 def check_readable(name, fixture):
     """Fails unless what reads the checkpoint back finds what its JSON file says."""
+    if fixture.reader == "none":
+        return
     if fixture.reader == "zipfile":
         readable = zip_records(fixture.archive) == zip_records(saved(fixture.tensors))
     else:
@@ -803,9 +928,6 @@ def make_reading(folder, recipes):
 
 
 # --- Fixtures/bad ----------------------------------------------------------------------------
-
-TEN_FLOATS = np.arange(10, dtype="<f4").tobytes()
-
 
 def archive_of_calls(**calls):
     """A checkpoint of hand-made tensors over one storage of ten floats."""
@@ -878,6 +1000,26 @@ def corrupt_deflate():
     archive = deflated(tiny_archive())
     where = record_bytes(archive, "/data/1")
     return replace_bytes(archive, where, b"\xff" * (where.stop - where.start))
+
+
+@case(BAD, "legacy-truncated")
+def legacy_truncated():
+    """a stream cut short in its last storage"""
+    return saved_as_stream(tiny_state())[:-5]
+
+
+@case(BAD, "legacy-missing-storage")
+def legacy_missing_storage():
+    """a stream without one of the storages that it refers to"""
+    calls = OrderedDict(weight=legacy_tensor("0", None, (10,), (1,)))
+    return legacy_stream(pickle_with_views(calls), {})
+
+
+@case(BAD, "legacy-wrong-count")
+def legacy_wrong_count():
+    """a stream in which a storage has fewer elements than its tensor's storage id says"""
+    calls = OrderedDict(weight=legacy_tensor("0", None, (10,), (1,)))
+    return legacy_stream(pickle_with_views(calls), {"0": (5, TEN_FLOATS[:20])})
 
 
 @case(BAD, "big-endian")

@@ -20,6 +20,8 @@ public struct Checkpoint: Sendable {
   public enum Container: String, Sendable {
     /// The zip archive that torch ≥ 1.6 writes.
     case torchZip = "torch zip"
+    /// The stream that torch before 1.6 writes.
+    case torchLegacy = "torch legacy stream"
     /// https://github.com/huggingface/safetensors
     case safetensors
     /// A safetensors file with what `docs/rsw-format.md` adds.
@@ -39,7 +41,7 @@ public struct Checkpoint: Sendable {
   private let limits: Limits
 
   private enum Content: Sendable {
-    case torch(TorchZip)
+    case torch(TorchPickle, ZipArchive?)
     case plain(StateDict)
   }
 
@@ -63,7 +65,12 @@ public struct Checkpoint: Sendable {
       case .zip:
         container = .torchZip
         metadata = []
-        content = .torch(try TorchZip(file, limits: limits))
+        let zip = try TorchZip(file, limits: limits)
+        content = .torch(zip.pickle, zip.archive)
+      case .legacy:
+        container = .torchLegacy
+        metadata = []
+        content = .torch(try TorchLegacy(file, limits: limits).pickle, nil)
       case .safetensors:
         let safetensors = try SafetensorsFile(file, limits: limits)
         let rsw = RSWMetadata(safetensors.metadata)
@@ -88,8 +95,8 @@ public struct Checkpoint: Sendable {
   public func stateDict(key: String? = nil) throws(CheckpointError) -> StateDict {
     do throws(CheckpointError) {
       switch content {
-      case .torch(let torch):
-        var search = StateDictSearch(torch.pickle, limits: limits)
+      case .torch(let pickle, _):
+        var search = StateDictSearch(pickle, limits: limits)
         return try search.stateDict(at: key)
       case .plain(let stateDict):
         guard key == nil else {
@@ -105,14 +112,14 @@ public struct Checkpoint: Sendable {
   /// The dotted paths of all state dicts in the file, in file order; the root's is empty.
   public var stateDictKeys: [String] {
     switch content {
-    case .torch(let torch): StateDictSearch(torch.pickle, limits: limits).candidates()
+    case .torch(let pickle, _): StateDictSearch(pickle, limits: limits).candidates()
     case .plain: [""]
     }
   }
 
   /// The pickle protocol, for files that hold one.
   public var pickleProtocol: Int? {
-    if case .torch(let torch) = content { return torch.pickle.heap.protocolVersion }
+    if case .torch(let pickle, _) = content { return pickle.heap.protocolVersion }
     return nil
   }
 
@@ -122,9 +129,10 @@ public struct Checkpoint: Sendable {
   public func verifyChecksums() throws(CheckpointError) {
     do throws(CheckpointError) {
       switch content {
-      case .torch(let torch):
-        try inParallel(torch.archive.records.count) { index throws(CheckpointError) in
-          _ = try torch.archive.records[index].verifiedChecksum()
+      case .torch(_, let archive):
+        guard let archive else { return }  // a stream records no checksums
+        try inParallel(archive.records.count) { index throws(CheckpointError) in
+          _ = try archive.records[index].verifiedChecksum()
         }
       case .plain(let stateDict):
         try RSWMetadata(metadata)?.verifyChecksums(of: stateDict)
@@ -136,12 +144,13 @@ public struct Checkpoint: Sendable {
 
   // MARK: Recognition
 
-  private enum Format { case zip, safetensors }
+  private enum Format { case zip, legacy, safetensors }
 
   private static func format(of file: Bytes) throws(CheckpointError) -> Format {
     // An archive may have anything before it, so its end counts too.
     if file.hasPrefix("PK\u{3}\u{4}") || file.hasPrefix("PK\u{5}\u{6}") { return .zip }
     if SafetensorsFile.recognizes(file) { return .safetensors }
+    if TorchLegacy.recognizes(file) { return .legacy }
     if ZipArchive.recognizes(file) { return .zip }
     throw CheckpointError(.notACheckpoint, "is \(description(of: file)).")
   }
@@ -161,9 +170,8 @@ public struct Checkpoint: Sendable {
       return "compressed with gzip: unpack it first"
     }
     if file.load(UInt8.self, at: 0) == 0x80 {
-      return "a plain pickle or a checkpoint of torch before 1.6, which is not read yet: "
-        + "load it in PyTorch and save it again with torch.save"
+      return "a plain pickle, which torch.save did not write: load it in Python and save it with torch.save"
     }
-    return "no checkpoint that rsw knows (it reads PyTorch's zip format, safetensors and rsw)"
+    return "no checkpoint that rsw knows (it reads PyTorch's formats, safetensors and rsw)"
   }
 }

@@ -26,6 +26,14 @@ public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
     }
   }
 
+  /// Bytes of the numbers that an element is made of: half of it for complex types.
+  package var componentSize: Int {
+    switch self {
+    case .complex128, .complex64, .complex32: size / 2
+    default: size
+    }
+  }
+
   /// Whether ``Tensor/floats()`` can convert this type.
   public var convertsToFloat: Bool {
     switch self {

@@ -25,6 +25,9 @@ import Testing
     ("wrong-crc.pth", .checksumMismatch, "data/"),
     ("corrupt-deflate.pth", .malformed, "data/"),
     ("big-endian.pth", .unsupported, "byteorder"),
+    ("legacy-truncated.pth", .truncated, "Get the file again"),
+    ("legacy-missing-storage.pth", .missingRecord, "record \"0\""),
+    ("legacy-wrong-count.pth", .outsideStorage, "5 elements where 10"),
     ("html.pth", .notACheckpoint, "web page"),
     ("git-lfs.pth", .notACheckpoint, "git lfs pull"),
     ("gzip.pth", .notACheckpoint, "gzip"),
@@ -55,7 +58,10 @@ import Testing
     }
   }
 
-  @Test(arguments: ["zip-stored", "zip-deflated", "zip64-forced", "zip-zero-local-headers", "protocol-4"])
+  @Test(arguments: [
+    "zip-stored", "zip-deflated", "zip64-forced", "zip-zero-local-headers", "protocol-4", "legacy",
+    "legacy-protocol-4",
+  ])
   func everyTruncationIsAnError(_ name: String) throws {
     let folder = try TemporaryFolder()
     let whole = Array(try Data(contentsOf: URL(filePath: Fixtures.path("reading/\(name).pth"))))
@@ -65,7 +71,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["zip-stored", "zip-deflated", "zip64-forced", "rebuild-from-type-v2", "views"])
+  @Test(arguments: [
+    "zip-stored", "zip-deflated", "zip64-forced", "rebuild-from-type-v2", "views", "legacy", "legacy-views",
+  ])
   func flippedBitsNeverTrap(_ name: String) throws {
     let folder = try TemporaryFolder()
     var bytes = Array(try Data(contentsOf: URL(filePath: Fixtures.path("reading/\(name).pth"))))

@@ -101,6 +101,17 @@ public struct Bytes: Sendable {
   /// A copy as an array.
   public var array: [UInt8] { unsafe withUnsafeBytes { bytes in unsafe [UInt8](bytes) } }
 
+  /// A copy with the bytes of each run of `size` in reverse order: from big-endian to little-endian.
+  package func swappingBytes(ofElements size: Int) -> Bytes {
+    unsafe Bytes(count: count) { target in
+      unsafe withUnsafeBytes { source in
+        for index in 0..<count {
+          unsafe target[index] = source[index / size * size + (size - 1 - index % size)]
+        }
+      }
+    }
+  }
+
   /// The bytes as UTF-8 text, or nil when they are none.
   package var utf8: String? {
     unsafe withUnsafeBytes { bytes in unsafe String(validating: bytes, as: UTF8.self) }

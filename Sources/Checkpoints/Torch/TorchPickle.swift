@@ -2,11 +2,11 @@
 // functions of torch/_utils.py. This table of names is all that is known of PyTorch here; a name
 // that is not in it stays what it is in the pickle, a name.
 
-/// A pickle that `torch.save` wrote, with the records that hold its storages.
+/// A pickle that `torch.save` wrote, with what its container knows of its storages.
 struct TorchPickle: Sendable {
   let heap: PickleHeap
-  /// Finds the record of a storage by its key, such as `0`.
-  let record: @Sendable (_ key: String) throws(CheckpointError) -> ZipRecord
+  /// Finds a storage in the container, or says what is wrong with it.
+  let storage: @Sendable (StorageReference) throws(CheckpointError) -> Storage
 }
 
 /// Builds tensors from a ``TorchPickle``; storages that tensors share are built once.
@@ -111,40 +111,14 @@ struct TorchObjects {
       dtype: dtype ?? storageType, shape: shape, strides: strides, storageOffset: offset, storage: storage)
   }
 
-  /// `('storage', class, key, device, elements)`.
+  /// The storage that a persistent id names, and the type of its elements.
   private mutating func storage(_ identifier: PickleValue) throws(CheckpointError) -> (Storage, DType) {
-    guard let parts = heap.sequence(identifier), parts.count >= 5, heap.string(parts[0]) == "storage",
-      let className = heap.globalName(parts[1]), let key = heap.string(parts[2]),
-      let elements = heap.int(parts[4]), elements >= 0
-    else { throw CheckpointError(.malformed, "has a storage that is not written as PyTorch writes it.") }
-    let dtype = try storageType(className)
-    if let storage = storages[key] { return (storage, dtype) }
-
-    let record = try pickle.record(key)
-    let (byteCount, overflow) = elements.multipliedReportingOverflow(by: dtype.size)
-    guard !overflow, byteCount <= record.entry.uncompressedSize else {
-      throw CheckpointError(
-        .outsideStorage,
-        "its storage declares \(elements) elements of \(dtype), but holds \(record.entry.uncompressedSize) bytes. "
-          + "Get the file again.",
-        record: record.name)
-    }
-    let device = heap.string(parts[3]) ?? "cpu"
-    let storage = Storage(.record(record), byteCount: byteCount, origin: record.name, device: device)
-    storages[key] = storage
-    return (storage, dtype)
-  }
-
-  private func storageType(_ className: String) throws(CheckpointError) -> DType {
-    switch className {
-    case "torch.storage.UntypedStorage", "torch.UntypedStorage": return .uint8
-    default:
-      let parts = className.split(separator: ".", maxSplits: 1)
-      if parts.count == 2, parts[0] == "torch", let dtype = DType(storageClass: String(parts[1])) {
-        return dtype
-      }
-      throw CheckpointError(.unsupported, "has a storage of the unknown class \(quoted(className)).")
-    }
+    guard let reference = try heap.storageReference(identifier) else { throw TorchObjects.notATensor }
+    let identity = reference.view.map { reference.key + "/" + $0.key } ?? reference.key
+    if let storage = storages[identity] { return (storage, reference.dtype) }
+    let storage = try pickle.storage(reference)
+    storages[identity] = storage
+    return (storage, reference.dtype)
   }
 
   /// `torch.float32` and its like.

@@ -24,14 +24,31 @@ struct TorchZip {
     }
 
     self.archive = archive
-    pickle = TorchPickle(heap: heap) { key throws(CheckpointError) in
-      guard let record = archive[top + "data/" + key] else {
-        throw CheckpointError(
-          .missingRecord, "the file refers to this record but does not hold it. Get the file again.",
-          record: top + "data/" + key)
-      }
-      return record
+    pickle = TorchPickle(heap: heap) { reference throws(CheckpointError) in
+      try TorchZip.storage(
+        reference, archive[top + "data/" + reference.key], named: top + "data/" + reference.key)
     }
+  }
+
+  private static func storage(
+    _ reference: StorageReference, _ record: ZipRecord?, named name: String
+  ) throws(CheckpointError) -> Storage {
+    guard let record else {
+      throw CheckpointError(
+        .missingRecord, "the file refers to this record but does not hold it. Get the file again.",
+        record: name)
+    }
+    guard reference.view == nil else {
+      throw CheckpointError(.malformed, "has a part of a storage, which only old files have.", record: name)
+    }
+    guard let byteCount = reference.byteCount, byteCount <= record.entry.uncompressedSize else {
+      throw CheckpointError(
+        .outsideStorage,
+        "its storage declares \(reference.elementCount) elements of \(reference.dtype), but holds "
+          + "\(record.entry.uncompressedSize) bytes. Get the file again.",
+        record: record.name)
+    }
+    return Storage(.record(record), byteCount: byteCount, origin: record.name, device: reference.device)
   }
 
   private static let notTorch = CheckpointError(
