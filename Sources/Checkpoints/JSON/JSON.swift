@@ -48,56 +48,59 @@ package enum JSON: Sendable {
 extension JSON {
   /// The value as text without white space; with `indented`, one member a line.
   package func text(indented: Bool = false) -> String {
-    var text = ""
+    var text: [UInt8] = []
     write(to: &text, indentation: indented ? 0 : nil)
-    return text
+    return String(decoding: text, as: UTF8.self)
   }
 
-  private func write(to text: inout String, indentation: Int?) {
+  private func write(to text: inout [UInt8], indentation: Int?) {
     switch self {
-    case .null: text += "null"
-    case .bool(let value): text += value ? "true" : "false"
-    case .int(let value): text += String(value)
+    case .null: text += "null".utf8
+    case .bool(let value): text += (value ? "true" : "false").utf8
+    case .int(let value): text += String(value).utf8
     // JSON has no NaN and no infinities.
-    case .double(let value): text += value.isFinite ? value.description : "null"
+    case .double(let value): text += (value.isFinite ? value.description : "null").utf8
     case .string(let value): JSON.write(value, to: &text)
     case .array(let elements):
-      text += "["
+      text += "[".utf8
       for (index, element) in elements.enumerated() {
-        if index > 0 { text += indentation == nil ? "," : ", " }
+        if index > 0 { text += (indentation == nil ? "," : ", ").utf8 }
         element.write(to: &text, indentation: indentation)
       }
-      text += "]"
+      text += "]".utf8
     case .object(let members):
       let inner = indentation.map { $0 + 2 }
-      text += "{"
+      text += "{".utf8
       for (index, member) in members.enumerated() {
-        if index > 0 { text += "," }
-        if let inner { text += "\n" + String(repeating: " ", count: inner) }
+        if index > 0 { text += ",".utf8 }
+        if let inner { JSON.breakLine(inner, &text) }
         JSON.write(member.name, to: &text)
-        text += inner == nil ? ":" : ": "
+        text += (inner == nil ? ":" : ": ").utf8
         member.value.write(to: &text, indentation: inner)
       }
-      if let indentation, !members.isEmpty { text += "\n" + String(repeating: " ", count: indentation) }
-      text += "}"
+      if let indentation, !members.isEmpty { JSON.breakLine(indentation, &text) }
+      text += "}".utf8
     }
   }
 
-  private static func write(_ string: String, to text: inout String) {
-    text += "\""
-    for scalar in string.unicodeScalars {
-      switch scalar {
-      case "\"": text += "\\\""
-      case "\\": text += "\\\\"
-      case "\n": text += "\\n"
-      case "\r": text += "\\r"
-      case "\t": text += "\\t"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: text.unicodeScalars.append(scalar)
+  private static func breakLine(_ indentation: Int, _ text: inout [UInt8]) {
+    text.append(UInt8(ascii: "\n"))
+    text += repeatElement(UInt8(ascii: " "), count: indentation)
+  }
+
+  private static func write(_ string: String, to text: inout [UInt8]) {
+    text.append(UInt8(ascii: "\""))
+    for byte in string.utf8 {
+      switch byte {
+      case UInt8(ascii: "\""): text += "\\\"".utf8
+      case UInt8(ascii: "\\"): text += "\\\\".utf8
+      case UInt8(ascii: "\n"): text += "\\n".utf8
+      case UInt8(ascii: "\r"): text += "\\r".utf8
+      case UInt8(ascii: "\t"): text += "\\t".utf8
+      case 0..<0x20: text += ("\\u00" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16)).utf8
+      default: text.append(byte)
       }
     }
-    text += "\""
+    text.append(UInt8(ascii: "\""))
   }
 }
