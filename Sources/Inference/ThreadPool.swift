@@ -124,7 +124,14 @@ private final class Shared: @unchecked Sendable {
   }
 
   func run(tasks: Int, _ body: @escaping (Int, Int) -> Void) {
-    precondition(tasks <= Shared.fieldMask, "a step has at most \(Shared.fieldMask) tasks")
+    // A ticket counts to a million: more tasks, such as the rows of a very high image, take turns.
+    let most = Int(Shared.fieldMask)
+    for start in stride(from: 0, to: tasks, by: most) {
+      runTurn(tasks: min(most, tasks - start)) { task, worker in body(start + task, worker) }
+    }
+  }
+
+  private func runTurn(tasks: Int, _ body: @escaping (Int, Int) -> Void) {
     job = body
     completed.store(0, ordering: .relaxed)
     step &+= 1

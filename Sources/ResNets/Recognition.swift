@@ -26,7 +26,8 @@ extension Architecture {
       return tensor.shape
     }
     let stem = try shape("conv1.weight")
-    guard stem.count == 4, stem[0] > 0, Array(stem[1...]) == [3, 7, 7] else {
+    guard stem.count == 4, (1...Architecture.mostChannels).contains(stem[0]), Array(stem[1...]) == [3, 7, 7]
+    else {
       throw RecognitionError("\"conv1.weight\" has shape \(stem) instead of [width, 3, 7, 7]")
     }
     let first = try shape("layer1.0.conv1.weight")
@@ -44,7 +45,7 @@ extension Architecture {
       layers.append(blocks)
     }
     let classifier = try shape("fc.weight")
-    guard classifier.count == 2, classifier[0] > 0 else {
+    guard classifier.count == 2, (1...Architecture.mostClasses).contains(classifier[0]) else {
       throw RecognitionError("\"fc.weight\" has shape \(classifier) instead of [classes, features]")
     }
     self.init(
@@ -61,6 +62,10 @@ extension Architecture {
       throw RecognitionError("\"fc.weight\" has shape \(classifier) instead of [classes, \(features)]")
     }
   }
+
+  /// Far above every network that was ever trained, and low enough that no product of sizes overflows.
+  private static let mostChannels = 1 << 16
+  private static let mostClasses = 1 << 24
 
   /// What stands before the keys of a ResNet, such as `module.`; empty when there are none.
   public static func prefix(of stateDict: StateDict) -> String {

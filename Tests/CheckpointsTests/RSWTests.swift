@@ -85,6 +85,19 @@ import Testing
     #expect(folder.contents.isEmpty)
   }
 
+  @Test func viewsLargerThanAnyDiskAreRefused() throws {
+    let folder = try TemporaryFolder()
+    var stateDict = StateDict()
+    for name in ["a", "b", "c"] {
+      let storage = Storage(Bytes([0, 0, 0, 0]))
+      try stateDict.append(name, Tensor(dtype: .float32, shape: [1 << 60], strides: [0], storage: storage))
+    }
+    let written = stateDict
+    let error = #expect(throws: CheckpointError.self) { try written.writeRSW(to: folder.path("a.rsw")) }
+    #expect(error?.code == .limitExceeded)
+    #expect(folder.contents.isEmpty)
+  }
+
   @Test func typesThatSafetensorsLacksAreNamed() throws {
     let folder = try TemporaryFolder()
     let stateDict = try Checkpoint(path: Fixtures.path("reading/dtypes.pth")).stateDict()

@@ -99,6 +99,18 @@ private struct Network: Module {
     }
   }
 
+  @Test func stepsOfMoreThanAMillionTasksAreRun() throws {
+    var model = Model { scope in
+      let pool = MaxPool2d(scope["pool"], kernel: 1)
+      return Network { pool($0) }
+    }
+    model.threadCount = 2
+    let count = (1 << 20) + 3
+    let values = (0..<count).map { Float($0) }
+    let output = try model(Tensor(shape: [1, 1, count, 1], values)).floats()
+    #expect(difference(output, values, tolerance: 0) == nil)
+  }
+
   @Test func layersWithoutAConvolutionMatchTheOracle() throws {
     var random = SplitMix64(state: 6)
     var model = Model { scope in

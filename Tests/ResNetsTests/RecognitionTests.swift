@@ -44,6 +44,25 @@ import Testing
     #expect(error?.description.contains(words) == true)
   }
 
+  @Test(arguments: [1 << 17, 1 << 31, 1 << 61]) func impossibleWidthsAreRefused(_ width: Int) throws {
+    let zero = Storage(Bytes([0, 0, 0, 0]))
+    var stateDict = StateDict()
+    for (key, shape) in [
+      ("conv1.weight", [width, 3, 7, 7]), ("layer1.0.conv1.weight", [width, width, 3, 3]),
+      ("layer2.0.conv1.weight", [1]), ("layer3.0.conv1.weight", [1]), ("layer4.0.conv1.weight", [1]),
+      ("fc.weight", [width, width]),
+    ] {
+      // Stride 0: such shapes need no memory. Those that overflow can't be described at all.
+      guard
+        let tensor = try? Tensor(dtype: .float32, shape: shape, strides: shape.map { _ in 0 }, storage: zero)
+      else {
+        continue
+      }
+      try stateDict.append(key, tensor)
+    }
+    #expect(throws: RecognitionError.self) { try ResNet(matching: stateDict) }
+  }
+
   @Test func weightsThatDoNotFitAreListed() throws {
     let missing = try Checkpoint(path: Fixtures.path("bad/missing-keys.pth"))
     #expect(throws: (any Error).self) { try ResNet(missing) }

@@ -105,6 +105,8 @@ extension StateDict {
 /// Where each tensor goes.
 private struct RSWLayout {
   static let alignment = 64
+  /// Views whose elements share memory can be of any size; no file can.
+  private static let mostBytes = 1 << 56
   /// From the end of the header, by the tensors' positions in the state dict.
   private(set) var offsets: [Int]
 
@@ -123,8 +125,11 @@ private struct RSWLayout {
         }
         offsets[index] = end
         let (sum, overflow) = end.addingReportingOverflow(tensor.byteCount)
-        guard !overflow else {
-          throw CheckpointError(.limitExceeded, "is too large to be written.", key: name)
+        guard !overflow, sum <= RSWLayout.mostBytes else {
+          throw CheckpointError(
+            .limitExceeded,
+            "takes \(tensor.byteCount) bytes as a copy, which no disk holds. Save it unexpanded.",
+            key: name)
         }
         end = sum
       }
