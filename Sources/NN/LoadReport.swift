@@ -85,8 +85,8 @@ public struct LoadError: Error, Sendable, CustomStringConvertible {
   public let report: LoadReport
 
   public var description: String {
-    "the weights don't fit the model: "
-      + "\(report.missing.count) missing, \(report.unexpected.count) unexpected, \(report.mismatched.count) mismatched keys.\n"
+    "the weights don't fit the model: \(report.missing.count) missing, \(report.unexpected.count) unexpected, "
+      + "\(report.mismatched.count) mismatched keys. Use weights that were saved from this very network.\n"
       + report.description
   }
 }
