@@ -3,7 +3,7 @@
 
 /// The bounds that reading a checkpoint is held to.
 ///
-/// | limit | default | largest seen in practice |
+/// | limit | default | order of magnitude in large real files |
 /// |---|---|---|
 /// | `archiveEntries` | 1,000,000 | ~10,000 |
 /// | `pickleBytes` | 1 GiB | ~100 MB (optimizer states of large models) |
@@ -12,7 +12,8 @@
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
 /// | `expandedBytes` | 1 GiB a tensor, for copies larger than the storage they come from | 100 MB |
 /// | `headerBytes` | 100 MB (safetensors' own bound) | ~10 MB |
-/// | `nesting` | 512 levels of JSON, 64 levels of dicts looked through for a state dict | 6 |
+/// | `jsonNesting` | 512 levels | 3 |
+/// | `dictNesting` | 64 levels of dicts looked through for a state dict | 3 |
 public struct Limits: Sendable {
   /// Entries in a zip archive.
   public var archiveEntries = 1_000_000

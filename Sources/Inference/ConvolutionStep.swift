@@ -18,10 +18,9 @@ struct ConvolutionStep {
   private let blockColumns: Int
 
   /// At most so many rows a block: enough for OpenBLAS to pay for packing the weights in each call,
-  /// few enough for the block to stay in cache until its epilogue (measured on ResNet-50: 2% between
-  /// 196 and 784).
+  /// few enough for the block to stay in cache until its epilogue.
   private static let mostRows = 392
-  /// Column blocks narrower than this cost more in OpenBLAS than a second thread gains.
+  /// Narrower column blocks leave OpenBLAS's kernels with too little to do.
   private static let fewestColumns = 64
 
   init(

@@ -54,11 +54,6 @@ final class Plan: Sendable {
     scratchCount = steps.map(\.kind.scratchCount).max() ?? 0
   }
 
-  /// Bytes of buffers and scratch that one pass works in; weights come on top.
-  var workspaceByteCount: Int {
-    (buffers.sizes.reduce(0, +) + scratchCount * pool.threadCount) * MemoryLayout<Float>.size
-  }
-
   /// Runs the plan on `[N, C, H, W]` floats and returns the wanted nodes' results, in PyTorch's order.
   func run(_ input: UnsafeBufferPointer<Float>, outputs: [Int]) throws(CheckpointError) -> [Tensor] {
     let workspace =

@@ -95,7 +95,7 @@ private final class Shared: @unchecked Sendable {
 
   static let fieldBits: UInt64 = 20
   static let fieldMask: UInt64 = (1 << fieldBits) - 1
-  /// About 50 µs: longer than a caller takes between passes of a loop, shorter than anyone notices.
+  /// Some tens of microseconds: longer than a caller takes between the passes of a loop.
   private static let spinsBeforeSleep = 20_000
 
   init() {

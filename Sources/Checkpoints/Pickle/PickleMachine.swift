@@ -22,10 +22,6 @@ package struct PickleMachine {
     _ bytes: Bytes, at position: Int = 0, limits: Limits = .standard
   ) throws(CheckpointError) -> (heap: PickleHeap, end: Int) {
     var machine = PickleMachine(ByteReader(bytes, at: position), limits)
-    guard machine.reader.remaining <= limits.pickleBytes else {
-      throw CheckpointError(
-        .limitExceeded, "is a pickle of \(bytes.count) bytes; at most \(limits.pickleBytes) are read.")
-    }
     try machine.run()
     return (machine.heap, machine.reader.position)
   }
@@ -36,7 +32,12 @@ package struct PickleMachine {
   }
 
   private mutating func run() throws(CheckpointError) {
+    let start = reader.position
     for _ in 0..<limits.pickleOpcodes {
+      // The pickle ends at its STOP; what follows in the file does not count.
+      guard reader.position - start <= limits.pickleBytes else {
+        throw CheckpointError(.limitExceeded, "is a pickle of more than \(limits.pickleBytes) bytes.")
+      }
       let byte = try reader.read(UInt8.self)
       guard let opcode = PickleOpcode(rawValue: byte) else {
         throw malformed("holds the byte \(byte) where an opcode is due")
