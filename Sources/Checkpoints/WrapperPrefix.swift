@@ -8,6 +8,9 @@ public enum WrapperPrefix {
   /// Lightning modules; `backbone.`: detectors, segmenters and fine-tuning scripts.
   public static let known = ["module.", "_orig_mod.", "model.", "backbone."]
 
+  /// Nobody wraps a model more often than this.
+  private static let mostWrappers = 8
+
   /// The sequence of known prefixes without which most of `expected` are names of `stateDict`.
   ///
   /// Empty when no prefix makes more names fit than none does.
@@ -16,7 +19,8 @@ public enum WrapperPrefix {
     let wanted = Set(expected.map(CodeUnitKey.init))
     for name in stateDict.names {
       var prefix = ""
-      while let next = known.first(where: { name.droppingPrefix(prefix + $0) != nil }) {
+      for _ in 0..<mostWrappers {
+        guard let next = known.first(where: { name.droppingPrefix(prefix + $0) != nil }) else { break }
         prefix += next
         let rest = name.droppingPrefix(prefix) ?? ""
         if wanted.contains(CodeUnitKey(rest)) { candidates.insert(CodeUnitKey(prefix)) }

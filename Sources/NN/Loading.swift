@@ -48,8 +48,11 @@ extension StateDict {
       report.loaded.append(parameter.name)
     }
     report.unexpected = source.names.filter { !used.contains(CodeUnitKey($0)) }
-    report.missing = report.missing.map {
-      .init(key: $0.key, nearest: nearestKey(to: $0.key, among: report.unexpected))
+    // Where so much differs, similar names are no misspellings, and comparing all pairs takes long.
+    if report.missing.count * report.unexpected.count <= 20_000 {
+      report.missing = report.missing.map {
+        .init(key: $0.key, nearest: nearestKey(to: $0.key, among: report.unexpected))
+      }
     }
 
     let shapesFit = report.mismatched.isEmpty || ignoring.contains(.shapeMismatch)
@@ -74,10 +77,9 @@ extension DType {
 
 /// The key with the smallest edit distance to `key`, if it is near enough to be a misspelling.
 private func nearestKey(to key: String, among candidates: [String]) -> String? {
-  // The search is quadratic; a file of foreign keys has no near ones anyway.
-  guard candidates.count <= 2_000 else { return nil }
   var best: (key: String, distance: Int)?
   let target = Array(key.utf8)
+  guard target.count <= 200 else { return nil }
   let mostEdits = max(2, target.count / 3)
   for candidate in candidates {
     let text = Array(candidate.utf8)

@@ -40,7 +40,12 @@ extension Architecture {
     var layers: [Int] = []
     for stage in 1...4 {
       var blocks = 0
-      while stateDict[prefix + "layer\(stage).\(blocks).conv1.weight"] != nil { blocks += 1 }
+      while blocks <= Architecture.mostBlocks,
+        stateDict[prefix + "layer\(stage).\(blocks).conv1.weight"] != nil
+      { blocks += 1 }
+      guard blocks <= Architecture.mostBlocks else {
+        throw RecognitionError("layer\(stage) has more than \(Architecture.mostBlocks) blocks")
+      }
       guard blocks > 0 else { throw RecognitionError("there is no \"layer\(stage).0.conv1.weight\"") }
       layers.append(blocks)
     }
@@ -66,6 +71,7 @@ extension Architecture {
   /// Far above every network that was ever trained, and low enough that no product of sizes overflows.
   private static let mostChannels = 1 << 16
   private static let mostClasses = 1 << 24
+  private static let mostBlocks = 1000
 
   /// What stands before the keys of a ResNet, such as `module.`; empty when there are none.
   public static func prefix(of stateDict: StateDict) -> String {
@@ -86,7 +92,7 @@ extension Checkpoint {
     } catch  where error.code == .ambiguous && key == nil {
       var fitting: [StateDict] = []
       for candidate in stateDictKeys {
-        let stateDict = try stateDict(key: candidate)
+        guard let stateDict = try? stateDict(key: candidate) else { continue }
         if (try? Architecture(matching: stateDict)) != nil { fitting.append(stateDict) }
       }
       guard fitting.count == 1 else { throw error }

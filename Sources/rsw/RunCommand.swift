@@ -50,7 +50,14 @@ struct Run: ParsableCommand {
       let images = try Tensor(npy: input)
       var network = try loadModel(model, key: key)
       if let threads { network.threadCount = threads }
-      let logits = try concerning(input) { try network(images) }
+      let logits: Tensor
+      do {
+        logits = try network(images)
+      } catch let error as InputError {
+        throw FileError(file: input, cause: error)
+      } catch let error as CheckpointError {
+        throw error.inFile(model)  // weights are read when they are needed
+      }
       if let output { try logits.writeNPY(to: output) }
       if top != nil || json || output == nil {
         let predictions = try ranked(logits)

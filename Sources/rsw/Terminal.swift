@@ -108,10 +108,9 @@ func byteSize(_ bytes: Int) -> String {
 
 /// `value` with `digits` digits behind the point.
 func fixed(_ value: Double, _ digits: Int) -> String {
-  guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
   var scale = 1.0
   for _ in 0..<digits { scale *= 10 }
-  let scaled = Int((abs(value) * scale).rounded())
+  guard let scaled = Int(exactly: (abs(value) * scale).rounded()) else { return "\(value)" }
   let text = String(scaled)
   let padded = String(repeating: "0", count: max(0, digits + 1 - text.count)) + text
   let sign = value < 0 && scaled != 0 ? "-" : ""

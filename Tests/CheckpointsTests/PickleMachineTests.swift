@@ -56,6 +56,18 @@ import Checkpoints
     #expect(object.arguments.count == 1)
   }
 
+  @Test func containersGrownOneByOneTakeLinearTime() throws {
+    let count = 200_000
+    let list = try run("]" + String(repeating: "Na", count: count) + ".")
+    #expect(list.sequence(list.root)?.count == count)
+    let dict = try run("}" + String(repeating: "K\0Ns", count: count) + ".")
+    guard case .dict(let entries)? = dict.node(dict.root) else {
+      Issue.record("no dict")
+      return
+    }
+    #expect(entries.count == 2 * count)
+  }
+
   @Test func deepNestingAndCyclesTakeNoStack() throws {
     let depth = 200_000
     let nested = try run(

@@ -147,6 +147,7 @@ import Testing
         ["--threads"]
       ),
       (["run", "digits/resnet18-digits.pth"], 64, ["--input"]),
+      (["bench", "digits/resnet18-digits.pth", "--batch", "9223372036854775807"], 64, ["--batch"]),
       (["frobnicate"], 64, ["frobnicate"]),
     ] as [([String], Int32, [String])])
   func badInputGetsOneSentenceAndItsExitCode(_ arguments: [String], _ status: Int32, _ words: [String]) throws
@@ -163,6 +164,20 @@ import Testing
     #expect(outcome.output.isEmpty)
     for word in words { #expect(outcome.errors.contains(word), "\(word) is not in: \(outcome.errors)") }
     #expect(folder.contents.isEmpty, "left behind: \(folder.contents)")
+  }
+
+  @Test func outputNeverReplacesWhatIsNoFile() throws {
+    let folder = try TemporaryFolder()
+    mkfifo(folder.path("pipe"), 0o600)
+    #expect(try rsw("run", digits, "--input", images, "--output", folder.path("pipe")).status == 73)
+    try FileManager.default.createSymbolicLink(
+      atPath: folder.path("link.rsw"), withDestinationPath: "target.rsw")
+    #expect(try rsw("convert", digits, folder.path("link.rsw")).status == 73)
+    _ = try folder.write([1], as: "target.rsw")
+    #expect(try rsw("convert", digits, folder.path("link.rsw"), "--force").status == 0)
+    #expect(
+      try FileManager.default.destinationOfSymbolicLink(atPath: folder.path("link.rsw")) == "target.rsw")
+    #expect(folder.contents == ["link.rsw", "pipe", "target.rsw"])
   }
 
   @Test func existingOutputIsKeptWithoutForce() throws {

@@ -20,10 +20,12 @@ package struct OutputFile: Sendable {
   /// - Throws: `.cannotWrite` when there is no such folder, no permission, or already a file that
   ///   may not be replaced.
   package init(_ path: String, replacing: Bool) throws(CheckpointError) {
+    let path = try OutputFile.target(path)
     var status = stat()
     if unsafe stat(path, &status) == 0 {
-      guard status.st_mode & S_IFMT != S_IFDIR else {
-        throw CheckpointError(.cannotWrite, "is a folder: name a file in it.").inFile(path)
+      guard status.st_mode & S_IFMT == S_IFREG else {
+        let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "no regular file"
+        throw CheckpointError(.cannotWrite, "is \(kind): name a file.").inFile(path)
       }
       guard replacing else {
         throw CheckpointError(
@@ -46,6 +48,18 @@ package struct OutputFile: Sendable {
     let mask = umask(0)
     umask(mask)
     fchmod(descriptor, 0o666 & ~mask)
+  }
+
+  /// Where a link leads, so that the link stays; any other path as it is.
+  private static func target(_ path: String) throws(CheckpointError) -> String {
+    var status = stat()
+    guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return path }
+    guard let resolved = unsafe realpath(path, nil) else {
+      throw CheckpointError(.cannotWrite, "is a link that leads nowhere: \(systemMessage(errno)).").inFile(
+        path)
+    }
+    defer { unsafe free(resolved) }
+    return unsafe String(cString: resolved)
   }
 
   /// Writes all of `bytes` at `offset`. May be called from several threads.

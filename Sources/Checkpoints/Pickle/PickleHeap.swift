@@ -41,6 +41,8 @@ package struct PickleObject: Sendable {
   /// The class or function, as a rule a global.
   package let callable: PickleValue
   package let arguments: [PickleValue]
+  /// A dict of arguments by name, where NEWOBJ_EX gives one.
+  package var keywordArguments: PickleValue?
   /// What BUILD would set.
   package var state: PickleValue?
   /// What APPEND would append.

@@ -266,31 +266,32 @@ package struct PickleMachine {
 
   private mutating func append(_ values: [PickleValue]) throws(CheckpointError) {
     let index = try target(of: "appends to")
-    switch heap.nodes[index] {
-    case .list(var elements):
-      heap.nodes[index] = .list([])  // leaves `elements` the only owner, so that it grows in place
+    // The empty node leaves `elements` the only owner, so that it grows in place.
+    if case .list(var elements) = heap.nodes[index] {
+      heap.nodes[index] = .list([])
       elements += values
       heap.nodes[index] = .list(elements)
-    case .object(var object):
+    } else if case .object(var object) = heap.nodes[index] {
       heap.nodes[index] = .list([])
       object.items += values
       heap.nodes[index] = .object(object)
-    default: throw malformed("appends to something that is no list")
+    } else {
+      throw malformed("appends to something that is no list")
     }
   }
 
   private mutating func setEntries(_ pairs: [PickleValue]) throws(CheckpointError) {
     let index = try target(of: "sets entries of")
-    switch heap.nodes[index] {
-    case .dict(var entries):
+    if case .dict(var entries) = heap.nodes[index] {
       heap.nodes[index] = .dict([])
       entries += pairs
       heap.nodes[index] = .dict(entries)
-    case .object(var object):
+    } else if case .object(var object) = heap.nodes[index] {
       heap.nodes[index] = .dict([])
       object.entries += pairs
       heap.nodes[index] = .object(object)
-    default: throw malformed("sets entries of something that is no dict")
+    } else {
+      throw malformed("sets entries of something that is no dict")
     }
   }
 
@@ -334,7 +335,7 @@ package struct PickleMachine {
     guard case .tuple(let arguments)? = heap.node(parts[1]) else {
       throw malformed("calls with arguments that are no tuple")
     }
-    push(.object(PickleObject(callable: parts[0], arguments: arguments + [parts[2]])))
+    push(.object(PickleObject(callable: parts[0], arguments: arguments, keywordArguments: parts[2])))
   }
 
   private mutating func pushInstance() throws(CheckpointError) {

@@ -123,6 +123,11 @@ private struct RSWLayout {
             "is \(tensor.dtype), which safetensors and so rsw can't hold. Keep the checkpoint in PyTorch's format.",
             key: name)
         }
+        guard name != "__metadata__" else {
+          throw CheckpointError(
+            .notRepresentable, "has the one name that safetensors and so rsw keeps for itself. Rename it.",
+            key: name)
+        }
         offsets[index] = end
         let (sum, overflow) = end.addingReportingOverflow(tensor.byteCount)
         guard !overflow, sum <= RSWLayout.mostBytes else {

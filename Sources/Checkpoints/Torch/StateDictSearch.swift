@@ -25,6 +25,8 @@ struct StateDictSearch {
     var place = Place(path: [], value: root)
     if let key {
       guard let named = self.place(named: key) else { throw missing(key) }
+      // What is asked for by name is meant, whatever else lies in it.
+      if holdsTensors(named.value) { return try read(named) }
       place = named
     }
     return try read(choose(from: place))
@@ -55,7 +57,7 @@ struct StateDictSearch {
       guard let only = wrapped.first else { break }
       place = only
     }
-    if holdsTensors(place.value) || isEmptyDict(place.value) { return place }
+    if isEmptyDict(place.value) { return place }
 
     let all = places(below: place)
     let plain = all.filter { !isAveraged($0) }
@@ -93,10 +95,13 @@ struct StateDictSearch {
 
   // MARK: The tree of dicts
 
-  /// The dicts that are entries of the dict at `place`.
+  /// The dicts that are entries of the dict at `place`; one that has several names counts by its first.
   private func children(of place: Place) -> [Place] {
-    (objects.entries(place.value) ?? []).compactMap { entry in
-      guard let name = heap.string(entry.key), objects.entries(entry.value) != nil else { return nil }
+    var seen: Set<PickleReference> = []
+    return (objects.entries(place.value) ?? []).compactMap { entry in
+      guard let name = heap.string(entry.key), case .node(let reference) = entry.value,
+        seen.insert(reference).inserted, objects.entries(entry.value) != nil
+      else { return nil }
       return Place(path: place.path + [name], value: entry.value)
     }
   }
@@ -128,9 +133,14 @@ struct StateDictSearch {
     var stateDict = StateDict()
     stateDict.location = place.name
     for (key, value) in objects.entries(place.value) ?? [] {
-      guard let name = heap.string(key), objects.isTensor(value) else {
+      guard objects.isTensor(value) else {
         stateDict.otherEntries.append(heap.string(key) ?? "(a key that is no text)")
         continue
+      }
+      guard let name = heap.string(key) else {
+        throw CheckpointError(
+          .unsupported,
+          "has a tensor whose key is no text. Save it with text for keys, such as a state dict has.")
       }
       do throws(CheckpointError) {
         try stateDict.append(name, objects.tensor(value))

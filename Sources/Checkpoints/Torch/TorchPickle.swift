@@ -74,9 +74,11 @@ struct TorchObjects {
     for _ in 0..<TorchObjects.deepestWrapping {
       switch heap.globalName(callable) {
       case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2":
+        try checkPlain(arguments.dropFirst(6).first)
         return try view(arguments, dtype: nil)
       case "torch._utils._rebuild_tensor_v3":
         guard arguments.count > 6 else { throw TorchObjects.notATensor }
+        try checkPlain(arguments.dropFirst(7).first)
         return try view(arguments, dtype: dtype(arguments[6]))
       case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state":
         // (data, requires_grad, hooks[, state]): the data is the tensor.
@@ -99,6 +101,17 @@ struct TorchObjects {
       }
     }
     throw CheckpointError(.malformed, "is wrapped in itself. Get the file again.")
+  }
+
+  /// Refuses tensors whose elements PyTorch would conjugate or negate as it reads them.
+  private func checkPlain(_ metadata: PickleValue?) throws(CheckpointError) {
+    for (key, value) in metadata.flatMap(entries) ?? [] {
+      if let bit = heap.string(key), ["conj", "neg"].contains(bit), value != .bool(false) {
+        throw CheckpointError(
+          .unsupported,
+          "is a lazily \(bit == "conj" ? "conjugated" : "negated") view. Save it after .resolve_\(bit)().")
+      }
+    }
   }
 
   /// (storage, offset, size, stride, …) as a view.
