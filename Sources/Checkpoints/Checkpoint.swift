@@ -14,91 +14,176 @@
 /// let stateDict = try checkpoint.stateDict()
 /// ```
 ///
-/// Opening reads the structure only; a tensor's bytes are touched when they are asked for.
+/// Opening reads the structure only; a tensor's bytes are touched when they are asked for. The file
+/// stays mapped while anything read from it is in use: replace it by renaming another one over it,
+/// never by writing into it or cutting it short.
 public struct Checkpoint: Sendable {
   /// The format of a file.
   public enum Container: String, Sendable {
     /// The zip archive that torch ≥ 1.6 writes.
     case torchZip = "torch zip"
+    /// The zip archive that TorchScript writes, with code beside the weights.
+    case torchScript = "TorchScript zip"
     /// The stream that torch before 1.6 writes.
     case torchLegacy = "torch legacy stream"
+    /// The tar archive that torch before 0.1.12 wrote.
+    case torchTar = "torch tar"
+    /// A pickle that torch.save did not write, as of NumPy arrays.
+    case pickle
     /// https://github.com/huggingface/safetensors
     case safetensors
     /// A safetensors file with what `docs/rsw-format.md` adds.
     case rsw
+    /// JSON that names the files that tensors lie in.
+    case shardedIndex = "sharded index"
+    /// A zip archive of NumPy arrays.
+    case npz
+    /// A NumPy array.
+    case npy
   }
 
   /// The file's path, as given.
   public let path: String
+  /// The member of the zip archive at ``path`` that was opened, if one was asked for.
+  public let member: String?
   /// The format, recognised by content.
   public let container: Container
-  /// The file's size in bytes.
+  /// The size in bytes of the file, or of its member.
   public let byteCount: Int
   /// The metadata of a safetensors or rsw file, in file order.
   public let metadata: [(name: String, value: String)]
 
-  private let content: Content
+  let content: Content
   private let limits: Limits
 
-  private enum Content: Sendable {
-    case torch(TorchPickle, ZipArchive?)
-    case plain(StateDict)
+  /// What was found in a file.
+  enum Content: Sendable {
+    /// One or more pickles, and the archive that their storages lie in.
+    case pickles([TorchPickle], ZipArchive?)
+    /// Tensors that need no search, and the archive that they lie in.
+    case tensors(StateDict, ZipArchive?)
+    case shards(StateDict, [Checkpoint])
   }
 
   /// Opens the file at `url`.
   ///
+  /// - Parameter member: the member of a zip archive that is the checkpoint, where the archive is none itself.
   /// - Throws: `.cannotRead`, `.notACheckpoint`, or what is wrong with the file's structure.
-  public init(contentsOf url: URL, limits: Limits = Limits()) throws(CheckpointError) {
-    try self.init(path: url.path, limits: limits)
+  public init(
+    contentsOf url: URL, member: String? = nil, limits: Limits = Limits()
+  ) throws(CheckpointError) {
+    try self.init(path: url.path, member: member, limits: limits)
   }
 
   /// Opens the file at `path`.
   ///
+  /// - Parameter member: the member of a zip archive that is the checkpoint, where the archive is none itself.
   /// - Throws: `.cannotRead`, `.notACheckpoint`, or what is wrong with the file's structure.
-  public init(path: String, limits: Limits = Limits()) throws(CheckpointError) {
+  public init(path: String, member: String? = nil, limits: Limits = Limits()) throws(CheckpointError) {
+    try self.init(Bytes(mapping: path), path: path, member: member, limits: limits)
+  }
+
+  /// Opens a file whose bytes are at hand; `path` names it in errors, and its folder holds the shards
+  /// that an index names.
+  ///
+  /// - Throws: `.notACheckpoint`, or what is wrong with the structure.
+  public init(
+    _ bytes: Bytes, path: String, member: String? = nil, limits: Limits = Limits()
+  ) throws(CheckpointError) {
+    self.path = path
+    self.member = member
+    self.limits = limits
     do throws(CheckpointError) {
-      let file = try Bytes(mapping: path)
-      self.path = path
-      self.limits = limits
+      var file = bytes
+      if let member { file = try ZipMembers.member(member, of: bytes, limits: limits) }
       byteCount = file.count
-      switch try Checkpoint.format(of: file) {
-      case .zip:
-        container = .torchZip
-        metadata = []
-        let zip = try TorchZip(file, limits: limits)
-        content = .torch(zip.pickle, zip.archive)
-      case .legacy:
-        container = .torchLegacy
-        metadata = []
-        content = .torch(try TorchLegacy(file, limits: limits).pickle, nil)
-      case .safetensors:
-        let safetensors = try SafetensorsFile(file, limits: limits)
-        let rsw = RSWMetadata(safetensors.metadata)
-        try rsw?.checkVersion()
-        container = rsw == nil ? .safetensors : .rsw
-        metadata = safetensors.metadata
-        content = .plain(safetensors.stateDict)
-      }
+      (container, content, metadata) = try Checkpoint.open(file, path: path, isMember: member != nil, limits)
     } catch {
       throw error.inFile(path)
     }
   }
 
+  private typealias Opened = (Container, Content, [(name: String, value: String)])
+
+  private static func open(
+    _ file: Bytes, path: String, isMember: Bool, _ limits: Limits
+  ) throws(CheckpointError) -> Opened {
+    switch try FileFormat(of: file, limits: limits) {
+    case .zip: return try openZip(file, limits)
+    case .legacy: return (.torchLegacy, .pickles([try TorchLegacy(file, limits: limits).pickle], nil), [])
+    case .tar:
+      let archive = try TarArchive(file, limits: limits)
+      guard TorchTar.recognizes(archive) else {
+        throw CheckpointError(
+          .notACheckpoint,
+          "is a tar archive, but not one that torch wrote: unpack it, and name a file of its content.")
+      }
+      return (.torchTar, .pickles([try TorchTar(archive, limits: limits).pickle], nil), [])
+    case .pickle:
+      let heap = try PickleMachine.run(file, limits: limits).heap
+      return (.pickle, .pickles([TorchPickle(plain: heap)], nil), [])
+    case .safetensors:
+      let safetensors = try SafetensorsFile(file, limits: limits)
+      let rsw = RSWMetadata(safetensors.metadata)
+      try rsw?.checkVersion()
+      return (rsw == nil ? .safetensors : .rsw, .tensors(safetensors.stateDict, nil), safetensors.metadata)
+    case .npy:
+      var stateDict = StateDict()
+      try stateDict.append(StateDictSearch.loneTensorName, NPY.read(file))
+      return (.npy, .tensors(stateDict, nil), [])
+    case .index:
+      guard !isMember else {
+        throw CheckpointError(.unsupported, "is the index of several files: unpack the archive first.")
+      }
+      return try openShards(file, path: path, limits)
+    }
+  }
+
+  private static func openZip(_ file: Bytes, _ limits: Limits) throws(CheckpointError) -> Opened {
+    let archive = try ZipArchive(file, limits: limits)
+    if TorchZip.recognizes(archive) {
+      let zip = try TorchZip(archive, fileSize: file.count, limits: limits)
+      return (zip.isScript ? .torchScript : .torchZip, .pickles(zip.pickles, archive), [])
+    }
+    if NPZ.recognizes(archive) { return (.npz, .tensors(try NPZ.read(archive), archive), []) }
+    throw ZipMembers.notACheckpoint(archive, limits: limits)
+  }
+
+  private static func openShards(
+    _ file: Bytes, path: String, _ limits: Limits
+  ) throws(CheckpointError) -> Opened {
+    let index = try ShardIndex(file, limits: limits)
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    var shards: [Checkpoint] = []
+    var stateDicts: [String: StateDict] = [:]
+    for name in index.files {
+      let shard = try Checkpoint(path: folder + name, limits: limits)
+      guard shard.container != .shardedIndex else {
+        throw CheckpointError(.malformed, "names another index, \(quoted(name)), as a shard.")
+      }
+      stateDicts[name] = try shard.stateDict()
+      shards.append(shard)
+    }
+    return (.shardedIndex, .shards(try index.stateDict(of: stateDicts), shards), [])
+  }
+
+  // MARK: State dicts
+
   /// The state dict: the one under `key` or, without a key, the one that is plainly meant.
   ///
   /// Training scripts wrap the weights: `state_dict`, `model_state_dict`, `model`, `net` and
   /// `params` are looked into. Averaged (EMA) weights are taken when asked for, or when the file
-  /// holds nothing else.
+  /// holds nothing else. A whole pickled module gives what its `state_dict()` would list; a lone
+  /// tensor is named `tensor`, those of a list by their index.
   ///
   /// - Parameter key: the entry's name, or a dotted path of names.
   /// - Throws: `.noStateDict`, `.ambiguous` with the names to choose from, or what is wrong with a tensor.
   public func stateDict(key: String? = nil) throws(CheckpointError) -> StateDict {
     do throws(CheckpointError) {
       switch content {
-      case .torch(let pickle, _):
-        var search = StateDictSearch(pickle, limits: limits)
-        return try search.stateDict(at: key)
-      case .plain(let stateDict):
+      case .pickles(let pickles, _):
+        return try StateDictSearch(pickles, limits: limits).stateDict(at: key)
+      case .tensors(let stateDict, _), .shards(let stateDict, _):
         guard key == nil else {
           throw CheckpointError(.noStateDict, "is one state dict, so there is no key to choose.")
         }
@@ -109,19 +194,28 @@ public struct Checkpoint: Sendable {
     }
   }
 
-  /// The dotted paths of all state dicts in the file, in file order; the root's is empty.
-  public var stateDictKeys: [String] {
-    switch content {
-    case .torch(let pickle, _): StateDictSearch(pickle, limits: limits).candidates()
-    case .plain: [""]
+  /// Every tensor in the file under its full dotted path, wherever it lies: in optimizers, lists,
+  /// attributes of objects. A container that is reached twice is walked once.
+  ///
+  /// - Throws: `.malformed` when two tensors have the same path, or what is wrong with a tensor.
+  public func allTensors() throws(CheckpointError) -> StateDict {
+    guard case .pickles(let pickles, _) = content else { return try stateDict() }
+    do throws(CheckpointError) {
+      return try TensorWalk.tensors(of: pickles, limits: limits)
+    } catch {
+      throw error.inFile(path)
     }
   }
 
-  /// The pickle protocol, for files that hold one.
-  public var pickleProtocol: Int? {
-    if case .torch(let pickle, _) = content { return pickle.heap.protocolVersion }
-    return nil
+  /// The dotted paths of all state dicts in the file, in file order; the root's is empty.
+  public var stateDictKeys: [String] {
+    switch content {
+    case .pickles(let pickles, _): StateDictSearch(pickles, limits: limits).candidates()
+    case .tensors, .shards: [""]
+    }
   }
+
+  // MARK: Checksums
 
   /// Reads every byte and holds it against the checksums that the file records.
   ///
@@ -129,49 +223,16 @@ public struct Checkpoint: Sendable {
   public func verifyChecksums() throws(CheckpointError) {
     do throws(CheckpointError) {
       switch content {
-      case .torch(_, let archive):
-        guard let archive else { return }  // a stream records no checksums
+      case .pickles(_, let archive?), .tensors(_, let archive?):
         try inParallel(archive.records.count) { index throws(CheckpointError) in
           _ = try archive.records[index].verifiedChecksum()
         }
-      case .plain(let stateDict):
-        try RSWMetadata(metadata)?.verifyChecksums(of: stateDict)
+      case .pickles(_, nil): return  // streams and tar archives record no checksums
+      case .tensors(let stateDict, nil): try RSWMetadata(metadata)?.verifyChecksums(of: stateDict)
+      case .shards(_, let shards): for shard in shards { try shard.verifyChecksums() }
       }
     } catch {
       throw error.inFile(path)
     }
-  }
-
-  // MARK: Recognition
-
-  private enum Format { case zip, legacy, safetensors }
-
-  private static func format(of file: Bytes) throws(CheckpointError) -> Format {
-    // An archive may have anything before it, so its end counts too.
-    if file.hasPrefix("PK\u{3}\u{4}") || file.hasPrefix("PK\u{5}\u{6}") { return .zip }
-    if SafetensorsFile.recognizes(file) { return .safetensors }
-    if TorchLegacy.recognizes(file) { return .legacy }
-    if ZipArchive.recognizes(file) { return .zip }
-    throw CheckpointError(.notACheckpoint, "is \(description(of: file)).")
-  }
-
-  /// What a file is that is no checkpoint, and what to do about it.
-  private static func description(of file: Bytes) -> String {
-    if file.count == 0 { return "empty: get the file again" }
-    if file.hasPrefix("version https://git-lfs") {
-      return "a Git LFS pointer, not the weights themselves: fetch them with 'git lfs pull'"
-    }
-    let start = (file.slice(0, min(file.count, 512))?.array ?? []).drop { $0 <= 0x20 || $0 >= 0x80 }
-    let text = String(decoding: start, as: UTF8.self).lowercased()
-    if text.hasPrefix("<!doctype") || text.hasPrefix("<html") || text.hasPrefix("<?xml") {
-      return "a web page, not the weights: the download failed. Get the file again"
-    }
-    if file.hasPrefix("\u{1f}") && file.load(UInt8.self, at: 1) == 0x8B {
-      return "compressed with gzip: unpack it first"
-    }
-    if file.load(UInt8.self, at: 0) == 0x80 {
-      return "a plain pickle, which torch.save did not write: load it in Python and save it with torch.save"
-    }
-    return "no checkpoint that rsw knows (it reads PyTorch's formats, safetensors and rsw)"
   }
 }

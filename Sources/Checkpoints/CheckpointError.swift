@@ -35,6 +35,8 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     public static let ambiguous = Code(description: "ambiguous")
     /// The target format, or Float, can't hold this.
     public static let notRepresentable = Code(description: "notRepresentable")
+    /// The tensor has a shape but no elements, as those of PyTorch's meta device.
+    public static let noElements = Code(description: "noElements")
     /// The output can't be created or written.
     public static let cannotWrite = Code(description: "cannotWrite")
   }

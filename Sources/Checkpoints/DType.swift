@@ -26,6 +26,23 @@ public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
     }
   }
 
+  /// How many elements share a byte: more than one for the quantized types of 4 and 2 bits.
+  package var elementsPerByte: Int {
+    switch self {
+    case .quint4x2: 2
+    case .quint2x4: 4
+    default: 1
+    }
+  }
+
+  /// Whether the elements are quantized integers, which need a scale to mean anything.
+  public var isQuantized: Bool {
+    switch self {
+    case .quint8, .qint8, .qint32, .quint4x2, .quint2x4: true
+    default: false
+    }
+  }
+
   /// Bytes of the numbers that an element is made of: half of it for complex types.
   package var componentSize: Int {
     switch self {
@@ -81,48 +98,31 @@ public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
     uniqueKeysWithValues: allCases.compactMap { type in type.safetensorsName.map { ($0, type) } })
 
   package init?(safetensorsName name: String) {
-    guard let type = DType.bySafetensorsName[name] else { return nil }
-    self = type
-  }
-
-  /// The type that PyTorch's typed storage classes hold, such as `FloatStorage`.
-  package init?(storageClass name: String) {
     switch name {
-    case "DoubleStorage": self = .float64
-    case "FloatStorage": self = .float32
-    case "HalfStorage": self = .float16
-    case "BFloat16Storage": self = .bfloat16
-    case "LongStorage": self = .int64
-    case "IntStorage": self = .int32
-    case "ShortStorage": self = .int16
-    case "CharStorage": self = .int8
-    case "ByteStorage": self = .uint8
-    case "BoolStorage": self = .bool
-    case "ComplexDoubleStorage": self = .complex128
-    case "ComplexFloatStorage": self = .complex64
-    case "QUInt8Storage": self = .quint8
-    case "QInt8Storage": self = .qint8
-    case "QInt32Storage": self = .qint32
-    case "QUInt4x2Storage": self = .quint4x2
-    case "QUInt2x4Storage": self = .quint2x4
-    default: return nil
+    // In the format, but Python's reader has no type for them.
+    case "F8_E8M0": self = .float8_e8m0fnu
+    case "F4": self = .float4_e2m1fn_x2
+    default:
+      guard let type = DType.bySafetensorsName[name] else { return nil }
+      self = type
     }
   }
 
-  /// The type that `torch.<name>` is, aliases included.
-  package init?(torchName name: String) {
-    switch name {
-    case "double": self = .float64
-    case "float": self = .float32
-    case "half": self = .float16
-    case "long": self = .int64
-    case "int": self = .int32
-    case "short": self = .int16
-    case "cdouble": self = .complex128
-    case "cfloat": self = .complex64
-    case "chalf": self = .complex32
-    case "bit": self = .uint1
-    default: self.init(rawValue: name)
-    }
-  }
+  /// The types that PyTorch's typed storage classes hold.
+  package static let storageClasses: [(name: String, dtype: DType)] = [
+    ("DoubleStorage", .float64), ("FloatStorage", .float32), ("HalfStorage", .float16),
+    ("BFloat16Storage", .bfloat16), ("LongStorage", .int64), ("IntStorage", .int32),
+    ("ShortStorage", .int16), ("CharStorage", .int8), ("ByteStorage", .uint8), ("BoolStorage", .bool),
+    ("ComplexDoubleStorage", .complex128), ("ComplexFloatStorage", .complex64),
+    ("QUInt8Storage", .quint8), ("QInt8Storage", .qint8), ("QInt32Storage", .qint32),
+    ("QUInt4x2Storage", .quint4x2), ("QUInt2x4Storage", .quint2x4),
+  ]
+
+  /// The types that are attributes of `torch`, aliases included.
+  package static let torchNames: [(name: String, dtype: DType)] =
+    allCases.map { ($0.rawValue, $0) } + [
+      ("double", .float64), ("float", .float32), ("half", .float16), ("long", .int64), ("int", .int32),
+      ("short", .int16), ("cdouble", .complex128), ("cfloat", .complex64), ("chalf", .complex32),
+      ("bit", .uint1),
+    ]
 }

@@ -8,12 +8,20 @@
 /// | `archiveEntries` | 1,000,000 | ~10,000 |
 /// | `pickleBytes` | 1 GiB | ~100 MB (optimizer states of large models) |
 /// | `pickleOpcodes` | 50,000,000 | ~1,000,000 |
+/// | `pickleBaseMemory` | 32 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
+/// | `pickleMemoryRatio` | 8 bytes more for each byte of the file | < 0.1 |
+/// | `inflatedPickleBase` | 4 MiB, or `inflatedPickleRatio` times the compressed size if that is more | 1 MB |
+/// | `inflatedPickleRatio` | 64 | 5-10 |
+/// | `stateDictExpansion` | 64 tensors named for each object of the pickle (modules may share modules) | 1 |
 /// | `tensorDimensions` | 64 (PyTorch's own bound) | 8 |
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
 /// | `expandedBytes` | 1 GiB a tensor, for copies larger than the storage they come from | 100 MB |
 /// | `headerBytes` | 100 MB (safetensors' own bound) | ~10 MB |
 /// | `jsonNesting` | 512 levels | 3 |
 /// | `dictNesting` | 64 levels of dicts looked through for a state dict | 3 |
+/// | `pathNesting` | 256 levels of dicts, lists and modules in the path of a tensor | 10 |
+/// | `tarEntries` | 10,000 | 4 |
+/// | `shards` | 10,000 files of one index | ~200 |
 public struct Limits: Sendable {
   /// Entries in a zip archive.
   public var archiveEntries = 1_000_000
@@ -21,6 +29,16 @@ public struct Limits: Sendable {
   public var pickleBytes = 1 << 30
   /// Opcodes of one pickle.
   public var pickleOpcodes = 50_000_000
+  /// Bytes of memory that what a pickle describes may take, whatever the size of its file.
+  public var pickleBaseMemory = 32 << 20
+  /// Bytes of memory beyond that for each byte of the file.
+  public var pickleMemoryRatio = 8
+  /// Bytes that a compressed pickle may inflate to, whatever its compressed size.
+  public var inflatedPickleBase = 4 << 20
+  /// How many times larger than its compressed bytes a larger pickle may be.
+  public var inflatedPickleRatio = 64
+  /// Tensors that a state dict may name for each object of its pickle, where modules are shared.
+  public var stateDictExpansion = 64
   /// Dimensions of one tensor.
   public var tensorDimensions = 64
   /// How many times larger than its compressed bytes an inflated record may be.
@@ -33,9 +51,22 @@ public struct Limits: Sendable {
   public var jsonNesting = 512
   /// Levels of dicts that are looked through for a state dict.
   public var dictNesting = 64
+  /// Levels of dicts, lists and modules in the path of a tensor.
+  public var pathNesting = 256
+  /// Entries of a tar archive.
+  public var tarEntries = 10_000
+  /// Files that an index may name.
+  public var shards = 10_000
 
   /// The defaults of the table.
   public init() {}
 
   package static let standard = Limits()
+
+  /// The memory that the objects of a pickle in a file of `byteCount` bytes may take.
+  package func pickleMemory(forFileOf byteCount: Int) -> Int {
+    let (scaled, overflow) = byteCount.multipliedReportingOverflow(by: pickleMemoryRatio)
+    let (sum, overflow2) = scaled.addingReportingOverflow(pickleBaseMemory)
+    return overflow || overflow2 ? .max : sum
+  }
 }

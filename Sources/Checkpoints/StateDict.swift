@@ -20,6 +20,10 @@ public struct StateDict: Sendable {
   /// Entries of the file's dict that are no tensors, by name; they are no part of the state dict.
   public var otherEntries: [String] = []
 
+  /// Entries of the file's dict that are no tensors but hold some further in, such as a list of
+  /// tensors. ``Checkpoint/allTensors()`` reads these too.
+  public var nestedEntries: [String] = []
+
   /// A state dict without entries.
   public init() {}
 
@@ -31,11 +35,11 @@ public struct StateDict: Sendable {
   /// All names, in order.
   public var names: [String] { elements.map(\.name) }
 
-  /// The number of elements of all tensors together.
-  public var elementCount: Int { elements.reduce(0) { $0 &+ $1.tensor.elementCount } }
+  /// The number of elements of all tensors together; `Int.max` if it is beyond that.
+  public var elementCount: Int { elements.reduce(0) { $0.saturatingAdding($1.tensor.elementCount) } }
 
-  /// The size of all tensors in bytes.
-  public var byteCount: Int { elements.reduce(0) { $0 &+ $1.tensor.byteCount } }
+  /// The size of all tensors in bytes; `Int.max` if it is beyond that.
+  public var byteCount: Int { elements.reduce(0) { $0.saturatingAdding($1.tensor.byteCount) } }
 
   /// Adds a tensor at the end.
   ///
@@ -67,6 +71,7 @@ public struct StateDict: Sendable {
     var result = StateDict()
     result.location = location
     result.otherEntries = otherEntries
+    result.nestedEntries = nestedEntries
     for (name, tensor) in elements {
       try result.append(name.droppingPrefix(prefix) ?? name, tensor)
     }
@@ -101,5 +106,13 @@ extension String {
   package func droppingPrefix(_ prefix: String) -> String? {
     guard utf8.starts(with: prefix.utf8) else { return nil }
     return String(utf8.dropFirst(prefix.utf8.count))
+  }
+}
+
+extension Int {
+  /// The sum, or `Int.max` where it would be beyond that.
+  package func saturatingAdding(_ other: Int) -> Int {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
   }
 }

@@ -17,7 +17,9 @@ public final class Storage: Sendable {
     case bytes(Bytes)
     case record(ZipRecord)
     /// Made when first asked for.
-    case generated(@Sendable () -> Bytes)
+    case generated(@Sendable () throws(CheckpointError) -> Bytes)
+    /// The file holds no bytes for it; the error says why.
+    case unavailable(CheckpointError)
   }
 
   package init(_ source: Source, byteCount: Int, origin: String = "", device: String = "cpu") {
@@ -40,11 +42,14 @@ public final class Storage: Sendable {
     case .bytes(let bytes): return bytes
     case .record(let record): return try prefix(of: record.bytes())
     case .generated(let make):
-      return made.withLock { made in
-        let bytes = made ?? make()
+      let bytes = try made.withLock { made throws(CheckpointError) in
+        if let made { return made }
+        let bytes = try make()
         made = bytes
         return bytes
       }
+      return try prefix(of: bytes)
+    case .unavailable(let error): throw error
     }
   }
 

@@ -20,6 +20,8 @@ public struct Tensor: Sendable {
   public let storage: Storage
   /// The number of elements.
   public let elementCount: Int
+  /// What makes this more than a view of its storage; nil for ordinary tensors.
+  private let form: Form?
 
   /// A view of `storage`.
   ///
@@ -47,8 +49,17 @@ public struct Tensor: Sendable {
     else {
       throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
     }
-    let available = storage.byteCount / dtype.size
-    if elementCount > 0 {
+    // What shares a byte can't be strided over.
+    guard
+      dtype.elementsPerByte == 1
+        || storageOffset == 0 && (elementCount < 2 || strides == Tensor.contiguousStrides(shape))
+    else {
+      throw CheckpointError(
+        .unsupported, "is a view of \(dtype), whose elements share bytes. Save a copy of it.")
+    }
+    let (available, overflow) = (storage.byteCount / dtype.size).multipliedReportingOverflow(
+      by: dtype.elementsPerByte)
+    if elementCount > 0, !overflow {
       guard let last = Tensor.lastElement(shape, strides, storageOffset), last < available else {
         throw CheckpointError(
           .outsideStorage,
@@ -63,7 +74,67 @@ public struct Tensor: Sendable {
     self.storageOffset = storageOffset
     self.storage = storage
     self.elementCount = elementCount
+    form = nil
   }
+
+  /// A view of quantized integers with what they stand for.
+  ///
+  /// - Throws: `.malformed` when the scales don't belong to the shape.
+  package init(_ integers: Tensor, quantization: Quantization) throws(CheckpointError) {
+    try quantization.check(integers)
+    self.init(
+      dtype: integers.dtype, shape: integers.shape, strides: integers.strides,
+      storageOffset: integers.storageOffset, storage: integers.storage, elementCount: integers.elementCount,
+      form: Form(layout: .strided, quantization: quantization))
+  }
+
+  /// A tensor that is not a view of one storage but made of parts, or has a shape only.
+  ///
+  /// - Throws: `.malformed` or `.limitExceeded` when the shape can't be.
+  package init(
+    dtype: DType, shape: [Int], strides: [Int]? = nil, layout: Layout,
+    components: [StateDict.Element] = []
+  ) throws(CheckpointError) {
+    guard shape.allSatisfy({ $0 >= 0 }) else {
+      throw CheckpointError(.malformed, "has a negative size (shape \(shape)).")
+    }
+    guard shape.count <= Limits.standard.tensorDimensions, let elementCount = Tensor.product(shape),
+      !elementCount.multipliedReportingOverflow(by: dtype.size).overflow
+    else {
+      throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
+    }
+    self.init(
+      dtype: dtype, shape: shape, strides: strides ?? Tensor.contiguousStrides(shape), storageOffset: 0,
+      storage: Storage(.unavailable(layout.error), byteCount: 0), elementCount: elementCount,
+      form: Form(layout: layout, components: components))
+  }
+
+  private init(
+    dtype: DType, shape: [Int], strides: [Int], storageOffset: Int, storage: Storage, elementCount: Int,
+    form: Form
+  ) {
+    self.dtype = dtype
+    self.shape = shape
+    self.strides = strides
+    self.storageOffset = storageOffset
+    self.storage = storage
+    self.elementCount = elementCount
+    self.form = form
+  }
+
+  /// How the elements are kept: `strided` for all but a few tensors.
+  public var layout: Layout { form?.layout ?? .strided }
+
+  /// What the integers of a quantized tensor stand for; nil for all other tensors.
+  public var quantization: Quantization? { form?.quantization }
+
+  /// The tensors that a sparse or nested tensor is made of, by PyTorch's names; empty for others.
+  ///
+  /// `indices` and `values` for `sparse_coo`; `crow_indices`, `col_indices`, `values` for `sparse_csr`
+  /// and `sparse_bsr`; `ccol_indices`, `row_indices`, `values` for `sparse_csc` and `sparse_bsc`;
+  /// `buffer`, `sizes`, `strides`, `storage_offsets` for `nested`; `values`, `offsets` and at times `lengths`
+  /// for `jagged`.
+  public var components: [StateDict.Element] { form?.components ?? [] }
 
   /// A row-major tensor over all of `storage`.
   ///
@@ -82,8 +153,15 @@ public struct Tensor: Sendable {
     try self.init(dtype: .float32, shape: shape, storage: Storage(bytes))
   }
 
-  /// The size of all elements in bytes.
-  public var byteCount: Int { elementCount * dtype.size }
+  /// The size of all elements in bytes; of the components' where there are any.
+  public var byteCount: Int {
+    switch layout {
+    case .strided:
+      (elementCount / dtype.elementsPerByte + (elementCount % dtype.elementsPerByte > 0 ? 1 : 0)) * dtype.size
+    case .meta: 0
+    default: components.reduce(0) { $0.saturatingAdding($1.tensor.byteCount) }
+    }
+  }
 
   /// Whether the elements lie one after the other in row-major order.
   public var isContiguous: Bool {
@@ -98,9 +176,11 @@ public struct Tensor: Sendable {
 
   /// The elements in row-major order; shares the storage's memory when they already lie so.
   ///
-  /// - Throws: ``CheckpointError`` when the storage can't be read, or `.limitExceeded` when a
+  /// - Throws: ``CheckpointError`` when the storage can't be read, `.notRepresentable` for sparse and
+  ///   nested tensors, `.noElements` for tensors of the meta device, or `.limitExceeded` when a
   ///   stride-0 view would grow beyond ``Limits/expandedBytes``.
   public func contiguousBytes(limits: Limits = Limits()) throws(CheckpointError) -> Bytes {
+    guard layout == .strided else { throw layout.error }
     guard elementCount > 0 else { return Bytes([]) }
     let source = try storage.bytes()
     if isContiguous, let slice = source.slice(storageOffset * dtype.size, byteCount) { return slice }

@@ -5,9 +5,12 @@ extension Tensor {
   ///
   /// Integers and float64 are rounded to the nearest Float.
   ///
-  /// - Throws: `.notRepresentable` for complex, quantized, 8-bit float and bit types, and whatever
-  ///   ``contiguousBytes(limits:)`` throws.
+  /// Quantized and sparse tensors are made dense first.
+  ///
+  /// - Throws: `.notRepresentable` for complex, 8-bit float and bit types, and whatever
+  ///   ``dense(limits:)`` and ``contiguousBytes(limits:)`` throw.
   public func floats() throws(CheckpointError) -> [Float] {
+    guard layout == .strided, quantization == nil else { return try dense().floats() }
     guard dtype.convertsToFloat else {
       throw CheckpointError(.notRepresentable, "is \(dtype), which has no conversion to Float.")
     }

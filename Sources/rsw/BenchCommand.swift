@@ -17,6 +17,8 @@ struct Bench: ParsableCommand {
   @Option(help: "Images a pass.")
   var batch = 1
 
+  @OptionGroup var options: CheckpointOptions
+
   @Option(help: "How many threads to use (default: one for each CPU).")
   var threads: Int?
 
@@ -68,7 +70,7 @@ struct Bench: ParsableCommand {
   }
 
   private func timePasses() throws -> [Double] {
-    var network = try loadModel(model, key: nil)
+    var network = try loadModel(model, options)
     if let threads { network.threadCount = threads }
     let shape = [batch, 3] + size
     var random = SplitMix64(state: 1)

@@ -12,14 +12,19 @@ struct Convert: ParsableCommand {
       appears under its name.
       """)
 
-  @Argument(help: "The checkpoint: a PyTorch .pth, .pt or .bin, safetensors, or rsw file.")
+  @Argument(
+    help:
+      "The checkpoint: a PyTorch .pth, .pt or .bin, TorchScript, safetensors, npz or rsw file, or an index.json."
+  )
   var input: String
 
   @Argument(help: "The .rsw file to write.")
   var output: String
 
-  @Option(help: ArgumentHelp("The entry of the checkpoint that is the state dict.", valueName: "key"))
-  var key: String?
+  @OptionGroup var selection: SelectionOptions
+
+  @Flag(help: "Write quantized and sparse tensors as ordinary ones.")
+  var dense = false
 
   @Flag(help: "Replace the output if it exists.")
   var force = false
@@ -29,11 +34,14 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      let checkpoint = try Checkpoint(path: input)
-      var stateDict = try concerning(input) { try checkpoint.resNetStateDict(key: key) }
+      let checkpoint = try selection.checkpoint.open(input)
+      var stateDict = try selection.stateDict(of: checkpoint)
       let recognition = Recognition(stateDict)
       let description = describe(stateDict, checkpoint, recognition)
-      try concerning(input) { stateDict = try stateDict.removingPrefix(recognition.removedPrefix) }
+      try concerning(input) {
+        if !selection.all { stateDict = try stateDict.removingPrefix(recognition.removedPrefix) }
+        if dense { stateDict = try stateDict.dense() }
+      }
       try write(stateDict, from: checkpoint, recognition)
       if !quiet {
         print(description)
@@ -51,13 +59,19 @@ struct Convert: ParsableCommand {
         + "\(grouped(stateDict.elementCount)) elements, \(byteSize(stateDict.byteCount))"
     ]
     if !stateDict.location.isEmpty { lines.append("       state dict under \(quoted(stateDict.location))") }
-    if !recognition.removedPrefix.isEmpty {
+    if !recognition.removedPrefix.isEmpty, !selection.all {
       lines.append("       \(quoted(recognition.removedPrefix)) removed from the names")
     }
     if !stateDict.otherEntries.isEmpty {
       let names = stateDict.otherEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
       lines.append(
         "       left out, as they are no tensors: \(names)\(stateDict.otherEntries.count > 5 ? ", …" : "")")
+    }
+    if !stateDict.nestedEntries.isEmpty {
+      let names = stateDict.nestedEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
+      lines.append(
+        "       left out, though they hold tensors (--all takes them): \(names)\(stateDict.nestedEntries.count > 5 ? ", …" : "")"
+      )
     }
     lines.append("model  \(recognition.description)")
     return lines.joined(separator: "\n")

@@ -6,38 +6,68 @@ import ResNets
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say what a checkpoint is: container, model, what is wrapped around the weights.")
+    abstract: "Say what a checkpoint is: container, model, what is wrapped around the weights, what it names."
+  )
 
   @Argument(help: "The checkpoint.")
   var file: String
 
-  @Option(help: ArgumentHelp("The entry of the checkpoint that is the state dict.", valueName: "key"))
-  var key: String?
+  @OptionGroup var options: CheckpointOptions
 
   @Flag(help: "Print JSON.")
   var json = false
 
   func run() throws {
     try Terminal.reporting {
-      let checkpoint = try Checkpoint(path: file)
-      let stateDict = try checkpoint.resNetStateDict(key: key)
-      let recognition = Recognition(stateDict)
+      let checkpoint = try options.open(file)
+      let finding = try Finding(checkpoint, key: options.key)
       print(
         json
-          ? document(checkpoint, stateDict, recognition).text(indented: true)
-          : text(checkpoint, stateDict, recognition))
+          ? document(checkpoint, finding).text(indented: true)
+          : table(fileRows(checkpoint) + modelRows(checkpoint, finding) + pickleRows(checkpoint), numeric: [])
+      )
     }
   }
 
-  private func text(_ checkpoint: Checkpoint, _ stateDict: StateDict, _ recognition: Recognition) -> String {
-    var rows = [
-      ["file", "\(printable(file)) (\(byteSize(checkpoint.byteCount)))"],
-      [
-        "container",
-        checkpoint.container.rawValue + (checkpoint.pickleProtocol.map { ", pickle protocol \($0)" } ?? ""),
-      ],
-      ["architecture", recognition.description],
-    ]
+  /// The state dict of a file, or why there is none to be chosen.
+  private struct Finding {
+    let stateDict: StateDict
+    let recognition: Recognition
+    let reason: CheckpointError?
+
+    /// - Throws: what is wrong with the file; that it holds none or several state dicts is no fault.
+    init(_ checkpoint: Checkpoint, key: String?) throws(CheckpointError) {
+      var stateDict = StateDict()
+      var reason: CheckpointError?
+      do throws(CheckpointError) {
+        stateDict = try checkpoint.resNetStateDict(key: key)
+      } catch {
+        guard key == nil, [.ambiguous, .noStateDict].contains(error.code) else { throw error }
+        reason = error
+      }
+      self.stateDict = stateDict
+      self.reason = reason
+      recognition = Recognition(stateDict)
+    }
+  }
+
+  // MARK: Text
+
+  private func fileRows(_ checkpoint: Checkpoint) -> [[String]] {
+    var rows = [["file", "\(printable(file)) (\(byteSize(checkpoint.byteCount)))"]]
+    if let member = checkpoint.member { rows[0][1] = "\(printable(member)) in \(rows[0][1])" }
+    rows.append([
+      "container",
+      checkpoint.container.rawValue + (checkpoint.pickleProtocol.map { ", pickle protocol \($0)" } ?? ""),
+    ])
+    if let writer = checkpoint.writer { rows.append(["writer", printable(writer)]) }
+    return rows
+  }
+
+  private func modelRows(_ checkpoint: Checkpoint, _ finding: Finding) -> [[String]] {
+    if let reason = finding.reason { return [["state dict", "none chosen: it \(reason.message)"]] }
+    let (stateDict, recognition) = (finding.stateDict, finding.recognition)
+    var rows = [["architecture", recognition.description]]
     if let count = recognition.parameterCount { rows.append(["parameters", grouped(count)]) }
     rows.append([
       "tensors",
@@ -47,32 +77,72 @@ struct Info: ParsableCommand {
       "nesting", stateDict.location.isEmpty ? "none" : "state dict under \(quoted(stateDict.location))",
     ])
     let others = checkpoint.stateDictKeys.filter { $0 != stateDict.location }
-    if !others.isEmpty { rows.append(["other dicts", others.map { quoted($0) }.joined(separator: ", ")]) }
+    if !others.isEmpty { rows.append(["other dicts", list(others)]) }
     rows.append([
       "prefix",
       recognition.removedPrefix.isEmpty ? "none" : "\(quoted(recognition.removedPrefix)) before every name",
     ])
-    if !stateDict.otherEntries.isEmpty {
-      rows.append(["not tensors", stateDict.otherEntries.map { quoted($0) }.joined(separator: ", ")])
+    if !stateDict.otherEntries.isEmpty { rows.append(["not tensors", list(stateDict.otherEntries)]) }
+    if !stateDict.nestedEntries.isEmpty {
+      rows.append(["tensors inside", list(stateDict.nestedEntries) + " (ls --all lists them)"])
     }
+    rows += stateDict.ties.prefix(20).map { ["shared memory", list($0)] }
+    let unused = checkpoint.unusedBytes(beside: stateDict)
+    if unused > 0 { rows.append(["unused", "\(byteSize(unused)) of storages that no tensor above uses"]) }
     rows += checkpoint.metadata.filter { $0.name != "crc32" }.map {
       ["metadata", "\(printable($0.name)): \(printable($0.value))"]
     }
-    return table(rows, numeric: [])
+    return rows
   }
 
-  private func document(_ checkpoint: Checkpoint, _ stateDict: StateDict, _ recognition: Recognition) -> JSON
-  {
-    .object([
-      ("schema", .int(1)), ("file", .string(file)), ("bytes", .int(checkpoint.byteCount)),
-      ("container", .string(checkpoint.container.rawValue)),
+  /// Every class and function that the file names.
+  private func pickleRows(_ checkpoint: Checkpoint) -> [[String]] {
+    let globals = checkpoint.globals
+    var rows = globals.map { global in
+      let verdict =
+        global.isDangerous
+        ? "DANGEROUS: could run code where this file is loaded by Python; nothing was executed"
+        : global.isKnown ? "known" : "unknown, kept as data"
+      return ["names", "\(printable(global.name))  (\(verdict))"]
+    }
+    if globals.contains(where: \.isDangerous) {
+      rows.append(["warning", "do not load this file with Python's pickle or torch.load(weights_only=False)"])
+    }
+    return rows
+  }
+
+  private func list(_ names: [String]) -> String {
+    names.prefix(20).map { quoted($0) }.joined(separator: ", ")
+      + (names.count > 20 ? ", … (\(names.count))" : "")
+  }
+
+  // MARK: JSON
+
+  private func document(_ checkpoint: Checkpoint, _ finding: Finding) -> JSON {
+    let (stateDict, recognition) = (finding.stateDict, finding.recognition)
+    let globals: [JSON] = checkpoint.globals.map { global in
+      .object([
+        ("name", .string(global.name)), ("known", .bool(global.isKnown)),
+        ("dangerous", .bool(global.isDangerous)),
+      ])
+    }
+    return .object([
+      ("schema", .int(1)), ("file", .string(file)),
+      ("member", checkpoint.member.map { .string($0) } ?? .null),
+      ("bytes", .int(checkpoint.byteCount)), ("container", .string(checkpoint.container.rawValue)),
+      ("writer", checkpoint.writer.map { .string($0) } ?? .null),
       ("protocol", checkpoint.pickleProtocol.map { .int($0) } ?? .null),
+      ("no_state_dict", finding.reason.map { .string($0.message) } ?? .null),
       ("architecture", recognition.architecture?.json ?? .null),
       ("parameters", recognition.parameterCount.map { .int($0) } ?? .null),
       ("tensors", .int(stateDict.count)), ("elements", .int(stateDict.elementCount)),
       ("nesting", .string(stateDict.location)), ("state_dicts", .strings(checkpoint.stateDictKeys)),
       ("prefix", .string(recognition.removedPrefix)), ("not_tensors", .strings(stateDict.otherEntries)),
+      ("tensors_inside", .strings(stateDict.nestedEntries)),
+      ("shared_memory", .array(stateDict.ties.map { .strings($0) })),
+      ("unused_bytes", .int(checkpoint.unusedBytes(beside: stateDict))),
       ("metadata", .object(checkpoint.metadata.map { ($0.name, .string($0.value)) })),
+      ("globals", .array(globals)),
     ])
   }
 }

@@ -11,39 +11,63 @@ struct List: ParsableCommand {
   @Argument(help: "The checkpoint.")
   var file: String
 
-  @Option(help: ArgumentHelp("The entry of the checkpoint that is the state dict.", valueName: "key"))
-  var key: String?
+  @OptionGroup var selection: SelectionOptions
 
   @Flag(help: "Print JSON.")
   var json = false
 
   func run() throws {
     try Terminal.reporting {
-      let checkpoint = try Checkpoint(path: file)
-      let stateDict = try checkpoint.resNetStateDict(key: key)
+      let stateDict = try selection.stateDict(of: selection.checkpoint.open(file))
       print(json ? document(stateDict).text(indented: true) : text(stateDict))
     }
   }
 
   private func text(_ stateDict: StateDict) -> String {
     let rows = stateDict.map { name, tensor in
-      [printable(name, longest: .max), "\(tensor.dtype)", "\(tensor.shape)", grouped(tensor.byteCount)]
+      [
+        printable(name, longest: .max), "\(tensor.dtype)", "\(tensor.shape)", grouped(tensor.byteCount),
+        form(tensor),
+      ]
     }
     let total =
       "\(stateDict.count) tensors, \(grouped(stateDict.elementCount)) elements, \(grouped(stateDict.byteCount)) bytes"
     return rows.isEmpty ? total : table(rows, numeric: [3]) + "\n" + total
   }
 
+  /// What a tensor is more than a view of its storage.
+  private func form(_ tensor: Tensor) -> String {
+    switch tensor.quantization {
+    case .perTensor(let scale, let zeroPoint)?: return "quantized: scale \(scale), zero point \(zeroPoint)"
+    case .perChannel(let scales, _, let axis)?: return "quantized: \(scales.count) scales along axis \(axis)"
+    case nil: return tensor.layout == .strided ? "" : "\(tensor.layout)"
+    }
+  }
+
   private func document(_ stateDict: StateDict) -> JSON {
     let tensors: [JSON] = stateDict.map { name, tensor in
-      .object([
-        ("name", .string(name)), ("dtype", .string(tensor.dtype.rawValue)), ("shape", .ints(tensor.shape)),
-        ("bytes", .int(tensor.byteCount)),
-      ])
+      .object(
+        [
+          ("name", .string(name)), ("dtype", .string(tensor.dtype.rawValue)), ("shape", .ints(tensor.shape)),
+          ("bytes", .int(tensor.byteCount)), ("layout", .string(tensor.layout.rawValue)),
+        ] + quantization(tensor))
     }
     return .object([
       ("schema", .int(1)), ("file", .string(file)), ("tensors", .array(tensors)),
       ("elements", .int(stateDict.elementCount)), ("bytes", .int(stateDict.byteCount)),
     ])
+  }
+
+  private func quantization(_ tensor: Tensor) -> [(name: String, value: JSON)] {
+    switch tensor.quantization {
+    case .perTensor(let scale, let zeroPoint)?: [("scale", .double(scale)), ("zero_point", .int(zeroPoint))]
+    case .perChannel(let scales, let zeroPoints, let axis)?:
+      [
+        ("scales", .array(scales.map { .double($0) })),
+        ("zero_points", .array(zeroPoints.map { .double($0) })),
+        ("axis", .int(axis)),
+      ]
+    case nil: []
+    }
   }
 }

@@ -31,8 +31,7 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
   var top: Int?
 
-  @Option(help: ArgumentHelp("The entry of the checkpoint that is the state dict.", valueName: "key"))
-  var key: String?
+  @OptionGroup var options: CheckpointOptions
 
   @Option(help: "How many threads to use (default: one for each CPU).")
   var threads: Int?
@@ -48,7 +47,7 @@ struct Run: ParsableCommand {
   func run() throws {
     try Terminal.reporting {
       let images = try Tensor(npy: input)
-      var network = try loadModel(model, key: key)
+      var network = try loadModel(model, options)
       if let threads { network.threadCount = threads }
       let logits: Tensor
       do {
@@ -117,8 +116,8 @@ struct Run: ParsableCommand {
 }
 
 /// The ResNet in the file at `path`, with its weights.
-func loadModel(_ path: String, key: String?) throws -> ResNet {
-  try concerning(path) { try ResNet(Checkpoint(path: path), key: key) }
+func loadModel(_ path: String, _ options: CheckpointOptions) throws -> ResNet {
+  try concerning(path) { try ResNet(options.open(path), key: options.key) }
 }
 
 /// Refuses thread counts that no machine has.

@@ -40,7 +40,6 @@ import Testing
 
   @Test(arguments: [
     "{'descr': '<f4', 'fortran_order': False, 'shape': (9,), }", "{'descr': '<f4', 'fortran_order': False}",
-    "{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }",
     "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
     "{'descr': '<f4', 'fortran_order': 1, 'shape': (1,), }",
     "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }",

@@ -6,18 +6,31 @@ import TestSupport
 import Testing
 
 @Suite struct RSWTests {
-  @Test(arguments: Fixtures.readingCases.filter { !["dtypes", "nested-two"].contains($0) })
+  @Test(arguments: Fixtures.readingCases)
   func everyTensorComesBack(_ name: String) throws {
     let folder = try TemporaryFolder()
-    let original = try Checkpoint(path: Fixtures.path("reading/\(name).pth"))
+    let expected = try Fixtures.expectation(name)
+    guard expected.candidates == nil else { return }  // there is nothing to be written
+    let original = try Checkpoint(path: Fixtures.path("reading/\(expected.file)"), member: expected.member)
     let stateDict = try original.stateDict()
     var options = RSWOptions()
     options.source = original
+    if expected.tensors.contains(where: { !isRepresentable($0) }) {
+      let error = #expect(throws: CheckpointError.self) {
+        try stateDict.writeRSW(to: folder.path("a.rsw"), options: options)
+      }
+      #expect(error?.code == .notRepresentable || error?.code == .noElements)
+      #expect(folder.contents.isEmpty)
+      return
+    }
     try stateDict.writeRSW(to: folder.path("a.rsw"), options: options)
 
     let copy = try Checkpoint(path: folder.path("a.rsw"))
     #expect(copy.container == .rsw)
-    #expect(copy.metadata.contains { $0.name == "source" && $0.value == "\(name).pth" })
+    #expect(
+      copy.metadata.contains {
+        $0.name == "source" && $0.value == expected.file.split(separator: "/").last ?? ""
+      })
     let read = try copy.stateDict()
     #expect(read.names.map { Array($0.utf8) } == stateDict.names.map { Array($0.utf8) })
     for ((key, mine), (_, theirs)) in zip(stateDict, read) {
@@ -26,6 +39,16 @@ import Testing
     }
     try copy.verifyChecksums()
     #expect(folder.contents == ["a.rsw"])
+  }
+
+  /// Whether safetensors' readers have a type for the tensor.
+  private func isRepresentable(_ tensor: ReadingCase.Tensor) -> Bool {
+    let missing = [
+      "complex32", "complex128", "float8_e8m0fnu", "float4_e2m1fn_x2", "quint8", "qint8", "qint32",
+      "quint4x2",
+      "quint2x4", "bits16", "bits8", "bits4x2", "bits2x4", "bits1x8",
+    ]
+    return tensor.layout == nil && !missing.contains(tensor.dtype)
   }
 
   @Test func tensorsOfMultiplesOf64BytesAreAligned() throws {

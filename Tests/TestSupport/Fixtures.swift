@@ -1,6 +1,7 @@
 // The files under Fixtures/, which tools/make_fixtures.py makes, and what they are known to hold.
 
 import Foundation
+import Testing
 
 public enum Fixtures {
   /// The Fixtures folder of this package.
@@ -16,37 +17,97 @@ public enum Fixtures {
     guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")),
       let manifest = try? JSONDecoder().decode(Manifest.self, from: data)
     else { return ["manifest.json is missing or damaged"] }
-    return manifest.files.map(\.path).filter { $0.hasPrefix("reading/") && $0.hasSuffix(".pth") }
-      .map { String($0.dropFirst("reading/".count).dropLast(".pth".count)) }.sorted()
+    return manifest.files.map(\.path).filter { $0.hasPrefix("reading/") && $0.hasSuffix(".json") }
+      .map { String($0.dropFirst("reading/".count).dropLast(".json".count)) }
+      .filter { !$0.contains("/") }.sorted()
+  }()
+
+  /// The cases of `Fixtures/bad` that must be refused, from the script's manifest.
+  public static let badCases: [BadCase] = {
+    guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")),
+      let manifest = try? JSONDecoder().decode(Manifest.self, from: data)
+    else { return [BadCase(path: "manifest.json is missing or damaged", code: "", words: "", member: nil)] }
+    return manifest.files.compactMap { file in
+      file.code.map { BadCase(path: file.path, code: $0, words: file.words ?? "", member: file.member) }
+    }
   }()
 
   /// What a reading case must give.
-  public static func expectation(_ name: String) throws -> Expectation {
+  public static func expectation(_ name: String) throws -> ReadingCase {
     let data = try Data(contentsOf: root.appending(path: "reading/\(name).json"))
-    return try JSONDecoder().decode(Expectation.self, from: data)
+    return try JSONDecoder().decode(ReadingCase.self, from: data)
   }
 
   private struct Manifest: Decodable {
-    struct File: Decodable { let path: String }
+    struct File: Decodable {
+      let path: String
+      let code: String?
+      let words: String?
+      let member: String?
+    }
     let files: [File]
   }
 }
 
+/// A file that must be refused, and how.
+public struct BadCase: Sendable, CustomTestStringConvertible {
+  public let path: String
+  /// The names of the codes that may be given, with `|` between them.
+  public let code: String
+  /// What the message must contain.
+  public let words: String
+  public let member: String?
+  public var testDescription: String { path }
+}
+
 /// What PyTorch found in a file.
-public struct Expectation: Decodable, Sendable {
+public struct ReadingCase: Decodable, Sendable {
   public struct Tensor: Decodable, Sendable {
     public let name: String
     public let dtype: String
     public let shape: [Int]
-    public let strides: [Int]
-    public let offset: Int
+    /// These four are there for views of one storage.
+    public let strides: [Int]?
+    public let offset: Int?
     /// Equal for tensors that share a storage.
-    public let storage: Int
+    public let storage: Int?
     /// The contiguous elements in hexadecimal.
-    public let bytes: String
+    public let bytes: String?
     /// The elements as float32 in hexadecimal, in the case that converts.
     public let float32: String?
+    public let quantization: Quantization?
+    public let layout: String?
+    public let components: [Part]?
+    /// What dequantize() or to_dense() gives.
+    public let dense: Part?
+    /// The tensors of a nested one.
+    public let parts: [Part]?
   }
+
+  public struct Quantization: Decodable, Sendable {
+    public let scale: Double?
+    public let zeroPoint: Int?
+    public let scales: [Double]?
+    public let zeroPoints: [Double]?
+    public let axis: Int?
+    enum CodingKeys: String, CodingKey {
+      case scale, scales, axis
+      case zeroPoint = "zero_point"
+      case zeroPoints = "zero_points"
+    }
+  }
+
+  public struct Part: Decodable, Sendable {
+    public let name: String?
+    public let dtype: String
+    public let shape: [Int]
+    public let bytes: String
+  }
+
+  /// The file, from Fixtures/reading.
+  public let file: String
+  public let container: String
+  public let member: String?
 
   public let recipe: String
   public let tensors: [Tensor]

@@ -37,31 +37,65 @@ extension Tensor {
   }
 }
 
-private enum NPY {
+enum NPY {
+  /// Whether `file` begins as a .npy file does.
+  static func recognizes(_ file: Bytes) -> Bool {
+    file.load(UInt8.self, at: 0) == 0x93 && file.slice(1, 5)?.hasPrefix("NUMPY") == true
+  }
+
   static func read(_ file: Bytes) throws(CheckpointError) -> Tensor {
-    guard file.load(UInt8.self, at: 0) == 0x93, file.slice(1, 5)?.hasPrefix("NUMPY") == true else {
-      throw CheckpointError(.notACheckpoint, "is no .npy file: write one with numpy.save.")
-    }
-    var reader = ByteReader(file, at: 6)
-    let major = try reader.read(UInt8.self)
-    _ = try reader.read(UInt8.self)
-    guard (1...3).contains(major) else {
-      throw CheckpointError(.unsupported, "is an .npy file of version \(major); 1 to 3 are read.")
-    }
-    let size = major == 1 ? Int(try reader.read(UInt16.self)) : Int(try reader.read(UInt32.self))
-    guard let text = try reader.readBytes(size).utf8, let description = value("descr", in: text),
-      let order = value("fortran_order", in: text), order == "True" || order == "False",
-      let shape = shape(value("shape", in: text))
-    else { throw CheckpointError(.malformed, "its .npy header is damaged. Write it again with numpy.save.") }
-    guard let dtype = dtype(description) else {
+    let header = try Header(file)
+    guard let (dtype, isBigEndian) = elementType(header.description) else {
       throw CheckpointError(
-        .unsupported, "holds elements of type \(quoted(description)), which rsw does not read.")
+        .unsupported, "holds elements of type \(quoted(header.description)), which rsw does not read.")
     }
-    let data = try reader.readBytes(reader.remaining)
-    let storage = Storage(.bytes(data), byteCount: data.count)
-    guard order == "True" else { return try Tensor(dtype: dtype, shape: shape, storage: storage) }
-    let strides = Array(Tensor.contiguousStrides(shape.reversed()).reversed())
-    return try Tensor(dtype: dtype, shape: shape, strides: strides, storage: storage)
+    guard let data = file.slice(header.size, file.count - header.size) else { throw Header.damaged }
+    let size = dtype.componentSize
+    let source: Storage.Source =
+      isBigEndian && size > 1 ? .generated { data.swappingBytes(ofElements: size) } : .bytes(data)
+    return try header.tensor(dtype, Storage(source, byteCount: data.count))
+  }
+
+  /// What stands before the elements.
+  struct Header: Sendable {
+    let description: String
+    let isFortran: Bool
+    let shape: [Int]
+    /// Bytes before the elements.
+    let size: Int
+
+    /// Reads the header at the start of `file`.
+    init(_ file: Bytes) throws(CheckpointError) {
+      guard NPY.recognizes(file) else {
+        throw CheckpointError(.notACheckpoint, "is no .npy file: write one with numpy.save.")
+      }
+      var reader = ByteReader(file, at: 6)
+      let major = try reader.read(UInt8.self)
+      _ = try reader.read(UInt8.self)
+      guard (1...3).contains(major) else {
+        throw CheckpointError(.unsupported, "is an .npy file of version \(major); 1 to 3 are read.")
+      }
+      let count = major == 1 ? Int(try reader.read(UInt16.self)) : Int(try reader.read(UInt32.self))
+      let fields = try PythonLiteral.dictionary(reader.readBytes(count))
+      guard let description = fields["descr"]?.text ?? fields["descr"].map({ _ in "structure" }),
+        let isFortran = fields["fortran_order"]?.bool, let shape = fields["shape"]?.ints
+      else { throw Header.damaged }
+      self.description = description
+      self.isFortran = isFortran
+      self.shape = shape
+      size = reader.position
+    }
+
+    /// The tensor with these elements, which must be as many as the shape says.
+    func tensor(_ dtype: DType, _ storage: Storage) throws(CheckpointError) -> Tensor {
+      let strides =
+        isFortran
+        ? Array(Tensor.contiguousStrides(shape.reversed()).reversed()) : Tensor.contiguousStrides(shape)
+      return try Tensor(dtype: dtype, shape: shape, strides: strides, storage: storage)
+    }
+
+    static let damaged = CheckpointError(
+      .malformed, "its .npy header is damaged. Write it again with numpy.save.")
   }
 
   static func header(_ tensor: Tensor) throws(CheckpointError) -> Bytes {
@@ -88,35 +122,12 @@ private enum NPY {
     ("<c16", .complex128), ("<c8", .complex64),
   ]
 
-  private static func dtype(_ description: String) -> DType? {
-    let name = description.dropFirst()
-    // One-byte types have no byte order, whatever the header says.
-    return types.first {
-      $0.description == description || ($0.description.first == "|" && $0.description.dropFirst() == name)
-    }?.dtype
-  }
-
-  /// The text of a value in the header's dict: without quotes, or a tuple with its parentheses.
-  private static func value(_ name: String, in header: String) -> String? {
-    let text = Array(header.utf8)
-    let quotedName = Array("'\(name)'".utf8)
-    guard let start = text.indices.first(where: { text[$0...].starts(with: quotedName) }) else { return nil }
-    let rest = text[(start + quotedName.count)...].drop { $0 == 0x20 || $0 == UInt8(ascii: ":") }
-    guard let first = rest.first else { return nil }
-    switch first {
-    case UInt8(ascii: "'"): return String(decoding: rest.dropFirst().prefix { $0 != first }, as: UTF8.self)
-    case UInt8(ascii: "("):
-      return String(decoding: rest.dropFirst().prefix { $0 != UInt8(ascii: ")") }, as: UTF8.self)
-    default:
-      let end: Set<UInt8> = [UInt8(ascii: ","), UInt8(ascii: "}"), 0x20]
-      return String(decoding: rest.prefix { !end.contains($0) }, as: UTF8.self)
-    }
-  }
-
-  private static func shape(_ text: String?) -> [Int]? {
-    guard let text else { return nil }
-    let parts = text.split(separator: ",").map { $0.filter { $0 != " " } }.filter { !$0.isEmpty }
-    let sizes = parts.compactMap { Int($0) }.filter { $0 >= 0 }
-    return sizes.count == parts.count ? sizes : nil
+  /// The type that NumPy's description names, such as `<f4`, and whether it is big-endian.
+  static func elementType(_ description: String) -> (DType, isBigEndian: Bool)? {
+    // One-byte types have no byte order, whatever the header says; `=` is the writer's own.
+    let order = description.first ?? " "
+    let code = "<>|=".contains(order) ? String(description.dropFirst()) : description
+    guard let dtype = types.first(where: { $0.description.dropFirst() == code })?.dtype else { return nil }
+    return (dtype, isBigEndian: order == ">")
   }
 }

@@ -29,11 +29,19 @@ package enum PickleNode: Sendable {
   /// Keys and values in turn.
   case dict([PickleValue])
   case set([PickleValue])
-  /// The name of a class or function. It is a name and nothing else.
-  case global(module: String, name: String)
+  /// The name of a class or function, by its index in ``PickleHeap/globals``.
+  case global(Int)
   /// What the file's writer keeps outside the pickle, such as a storage.
   case persistent(PickleValue)
-  case object(PickleObject)
+  indirect case object(PickleObject)
+}
+
+/// The name of a class or function. It is a name and nothing else.
+package struct PickleGlobal: Sendable {
+  package let module: String
+  package let name: String
+  /// `module.name`.
+  package let fullName: String
 }
 
 /// A call that a pickle asks for, as data: it is recorded, never made.
@@ -54,6 +62,8 @@ package struct PickleObject: Sendable {
 /// All nodes of one pickle and its result.
 package struct PickleHeap: Sendable {
   package internal(set) var nodes: [PickleNode] = []
+  /// Every class and function that the pickle names, once each, in order of appearance.
+  package internal(set) var globals: [PickleGlobal] = []
   package internal(set) var root = PickleValue.none
   /// The highest protocol that the pickle declares; 0 when it declares none.
   package internal(set) var protocolVersion = 0
@@ -86,7 +96,7 @@ package struct PickleHeap: Sendable {
 
   /// `module.name` of a global.
   package func globalName(_ value: PickleValue) -> String? {
-    if case .global(let module, let name)? = node(value) { return module + "." + name }
+    if case .global(let index)? = node(value) { return globals[index].fullName }
     return nil
   }
 }

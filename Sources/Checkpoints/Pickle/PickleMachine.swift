@@ -14,21 +14,32 @@ package struct PickleMachine {
   private var memo: [PickleValue] = []
   /// Memo entries whose numbers leave gaps.
   private var sparseMemo: [Int: PickleValue] = [:]
+  /// Where the global of a name stands in the heap's list.
+  private var globalIndices: [String: Int] = [:]
+  /// Where the open frame ends.
+  private var frameEnd: Int?
+  /// What the nodes take, about.
+  private var nodeBytes = 0
+  private let memoryLimit: Int
 
   /// Runs the pickle that begins at `position` to its STOP.
   ///
+  /// - Parameter fileSize: the size of the file that the pickle is in, which justifies its memory.
   /// - Returns: what it describes, and where the byte behind STOP is.
   package static func run(
-    _ bytes: Bytes, at position: Int = 0, limits: Limits = .standard
+    _ bytes: Bytes, at position: Int = 0, fileSize: Int? = nil, limits: Limits = .standard
   ) throws(CheckpointError) -> (heap: PickleHeap, end: Int) {
-    var machine = PickleMachine(ByteReader(bytes, at: position), limits)
+    var machine = PickleMachine(
+      ByteReader(bytes, at: position), limits,
+      memoryLimit: limits.pickleMemory(forFileOf: fileSize ?? bytes.count))
     try machine.run()
     return (machine.heap, machine.reader.position)
   }
 
-  private init(_ reader: ByteReader, _ limits: Limits) {
+  private init(_ reader: ByteReader, _ limits: Limits, memoryLimit: Int) {
     self.reader = reader
     self.limits = limits
+    self.memoryLimit = memoryLimit
   }
 
   private mutating func run() throws(CheckpointError) {
@@ -47,6 +58,13 @@ package struct PickleMachine {
         return
       }
       try execute(opcode)
+      try closeFrame()
+      guard memory <= memoryLimit else {
+        throw CheckpointError(
+          .limitExceeded,
+          "the pickle describes more objects than a file of this size justifies (\(memoryLimit) bytes of memory). "
+            + "Get the file again, or raise Limits.pickleBaseMemory.", offset: reader.position)
+      }
     }
     throw CheckpointError(.limitExceeded, "is a pickle of more than \(limits.pickleOpcodes) opcodes.")
   }
@@ -55,7 +73,7 @@ package struct PickleMachine {
     switch opcode {
     case .stop: break  // `run` ends there
     case .proto: try declareProtocol()
-    case .frame: try checkFrame()
+    case .frame: try openFrame()
 
     case .none: stack.append(.none)
     case .newTrue: stack.append(.bool(true))
@@ -98,7 +116,7 @@ package struct PickleMachine {
     case .setItems: try setEntries(popPairs())
     case .addItems: try addItems(popToMark())
 
-    case .global: push(.global(module: try readName(), name: try readName()))
+    case .global: try pushGlobal(module: readName(), name: readName())
     case .stackGlobal: try pushStackGlobal()
     case .reduce, .newObj: try reduce()
     case .newObjEx: try reduceWithKeywords()
@@ -127,9 +145,33 @@ package struct PickleMachine {
 
   // MARK: Stack
 
+  /// What the machine holds in memory, about.
+  private var memory: Int {
+    nodeBytes + MemoryLayout<PickleValue>.stride * (stack.count + memo.count) + 8 * marks.count
+      + 48 * sparseMemo.count
+  }
+
   private mutating func allocate(_ node: PickleNode) -> PickleValue {
     heap.nodes.append(node)
+    nodeBytes += PickleMachine.bytes(of: node)
     return .node(PickleReference(index: heap.nodes.count - 1))
+  }
+
+  /// What a node takes: itself, and the block that most kinds keep their content in.
+  private static func bytes(of node: PickleNode) -> Int {
+    let block = 32
+    let content =
+      switch node {
+      case .string(let text): text.utf8.count > 15 ? block + text.utf8.count : 0
+      case .tuple(let values), .list(let values), .dict(let values), .set(let values): size(values)
+      case .object(let object): block + MemoryLayout<PickleObject>.stride + size(object.arguments)
+      case .bytes, .bigInteger, .global, .persistent: 0
+      }
+    return MemoryLayout<PickleNode>.stride + content
+
+    func size(_ values: [PickleValue]) -> Int {
+      values.isEmpty ? 0 : block + MemoryLayout<PickleValue>.stride * values.count
+    }
   }
 
   private mutating func push(_ node: PickleNode) {
@@ -202,10 +244,18 @@ package struct PickleMachine {
     heap.protocolVersion = max(heap.protocolVersion, version)
   }
 
-  /// A frame says how many bytes follow that may be read at once; nothing here depends on it.
-  private mutating func checkFrame() throws(CheckpointError) {
+  /// A frame says how many bytes of whole opcodes follow.
+  private mutating func openFrame() throws(CheckpointError) {
     let size = try reader.read(UInt64.self)
     guard size <= UInt64(reader.remaining) else { throw malformed("has a frame that reaches past its end") }
+    guard frameEnd == nil else { throw malformed("begins a frame inside another") }
+    frameEnd = reader.position + Int(size)
+  }
+
+  private mutating func closeFrame() throws(CheckpointError) {
+    guard let end = frameEnd, reader.position >= end else { return }
+    guard reader.position == end else { throw malformed("has an opcode that reaches past its frame") }
+    frameEnd = nil
   }
 
   /// LONG1 and LONG4: two's complement, little-endian, of any length.
@@ -266,6 +316,7 @@ package struct PickleMachine {
 
   private mutating func append(_ values: [PickleValue]) throws(CheckpointError) {
     let index = try target(of: "appends to")
+    nodeBytes += 2 * MemoryLayout<PickleValue>.stride * values.count
     // The empty node leaves `elements` the only owner, so that it grows in place.
     if case .list(var elements) = heap.nodes[index] {
       heap.nodes[index] = .list([])
@@ -282,6 +333,7 @@ package struct PickleMachine {
 
   private mutating func setEntries(_ pairs: [PickleValue]) throws(CheckpointError) {
     let index = try target(of: "sets entries of")
+    nodeBytes += 2 * MemoryLayout<PickleValue>.stride * pairs.count
     if case .dict(var entries) = heap.nodes[index] {
       heap.nodes[index] = .dict([])
       entries += pairs
@@ -297,6 +349,7 @@ package struct PickleMachine {
 
   private mutating func addItems(_ values: [PickleValue]) throws(CheckpointError) {
     let index = try target(of: "adds to")
+    nodeBytes += 2 * MemoryLayout<PickleValue>.stride * values.count
     guard case .set(var elements) = heap.nodes[index] else {
       throw malformed("adds to something that is no set")
     }
@@ -318,7 +371,22 @@ package struct PickleMachine {
     guard let module = heap.string(parts[0]), let name = heap.string(parts[1]) else {
       throw malformed("names a global with something that is no text")
     }
-    push(.global(module: module, name: name))
+    pushGlobal(module: module, name: name)
+  }
+
+  private mutating func pushGlobal(module: String, name: String) {
+    stack.append(allocate(globalModule: module, name: name))
+  }
+
+  private mutating func allocate(globalModule module: String, name: String) -> PickleValue {
+    let fullName = module + "." + name
+    let index = globalIndices[fullName] ?? heap.globals.count
+    if index == heap.globals.count {
+      globalIndices[fullName] = index
+      heap.globals.append(PickleGlobal(module: module, name: name, fullName: fullName))
+      nodeBytes += 2 * (128 + fullName.utf8.count)
+    }
+    return allocate(.global(index))
   }
 
   /// REDUCE and NEWOBJ: a callable and its arguments become a note.
@@ -339,7 +407,7 @@ package struct PickleMachine {
   }
 
   private mutating func pushInstance() throws(CheckpointError) {
-    let callable = allocate(.global(module: try readName(), name: try readName()))
+    let callable = try allocate(globalModule: readName(), name: readName())
     push(.object(PickleObject(callable: callable, arguments: try popToMark())))
   }
 

@@ -117,11 +117,14 @@ private struct RSWLayout {
     for aligned in [true, false] {
       for (index, (name, tensor)) in stateDict.enumerated()
       where tensor.byteCount.isMultiple(of: RSWLayout.alignment) == aligned {
+        guard tensor.layout == .strided else { throw tensor.layout.error.forTensor(name) }
         guard tensor.dtype.safetensorsName != nil else {
+          let wayOut =
+            tensor.quantization == nil
+            ? "Keep the checkpoint in PyTorch's format." : "Write its values as float32 with --dense."
           throw CheckpointError(
             .notRepresentable,
-            "is \(tensor.dtype), which safetensors and so rsw can't hold. Keep the checkpoint in PyTorch's format.",
-            key: name)
+            "is \(tensor.dtype), which safetensors and so rsw can't hold. \(wayOut)", key: name)
         }
         guard name != "__metadata__" else {
           throw CheckpointError(

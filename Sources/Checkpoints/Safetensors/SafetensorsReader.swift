@@ -72,7 +72,14 @@ struct SafetensorsFile {
     guard let dtype = DType(safetensorsName: typeName) else {
       throw CheckpointError(.unsupported, "is of the unknown dtype \(quoted(typeName)).")
     }
-    let shape = sizes.compactMap(\.int)
+    var shape = sizes.compactMap(\.int)
+    // The format counts elements of 4 bits, torch pairs of them.
+    if dtype == .float4_e2m1fn_x2, let last = shape.popLast() {
+      guard last.isMultiple(of: 2) else {
+        throw CheckpointError(.malformed, "is F4 with an odd last dimension of \(last). Get the file again.")
+      }
+      shape.append(last / 2)
+    }
     guard shape.count == sizes.count, shape.allSatisfy({ $0 >= 0 }), start >= 0, start <= end,
       let bytes = data.slice(start, end - start)
     else { throw CheckpointError(.malformed, "has a shape or offsets that can't be. Get the file again.") }

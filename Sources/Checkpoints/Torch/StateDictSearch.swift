@@ -1,71 +1,139 @@
 // Finds the state dict in what torch.save wrote. Often it is not the root: training scripts wrap
-// it, with an epoch and an optimizer beside it, and many keep a second, averaged (EMA) copy.
+// it, with an epoch and an optimizer beside it, and many keep a second, averaged (EMA) copy. It may
+// also be a whole module, or no dict at all but a list of tensors or a single one.
 
-/// Looks through the dicts of a ``TorchPickle``.
+/// Looks through the dicts, modules and lists of one or more pickles.
 struct StateDictSearch {
-  private let root: PickleValue
-  private let heap: PickleHeap
-  private var objects: TorchObjects
+  /// The first is what was saved; others stand beside it, such as the constants of a frozen module.
+  private let builders: [TensorBuilder]
   private let limits: Limits
 
   /// The names that training scripts give the weights.
   private static let wrappers: Set = ["state_dict", "model_state_dict", "model", "net", "params"]
 
-  init(_ pickle: TorchPickle, limits: Limits) {
-    root = pickle.heap.root
-    heap = pickle.heap
-    objects = TorchObjects(pickle)
+  /// The name of a tensor that was saved alone.
+  static let loneTensorName = "tensor"
+
+  init(_ pickles: [TorchPickle], limits: Limits) {
+    builders = pickles.map(TensorBuilder.init)
     self.limits = limits
   }
 
   /// The state dict at `key`, or the one that is plainly meant.
   ///
   /// - Throws: `.noStateDict` when there is none, `.ambiguous` when several could be meant.
-  mutating func stateDict(at key: String?) throws(CheckpointError) -> StateDict {
-    var place = Place(path: [], value: root)
-    if let key {
-      guard let named = self.place(named: key) else { throw missing(key) }
-      // What is asked for by name is meant, whatever else lies in it.
-      if holdsTensors(named.value) { return try read(named) }
-      place = named
-    }
-    return try read(choose(from: place))
+  func stateDict(at key: String?) throws(CheckpointError) -> StateDict {
+    guard let key else { return try read(choose(from: roots)) }
+    guard let named = place(named: key) else { throw missing(key) }
+    // What is asked for by name is meant, whatever else lies in it.
+    return try read(holdsTensors(named, .anything) ? named : choose(from: [named]))
   }
 
-  /// The dotted paths of all dicts that hold tensors, in file order; the root's is empty.
+  /// The dotted paths of everything that could be meant, in file order; the root's is empty.
   func candidates() -> [String] {
-    places(below: Place(path: [], value: root)).map(\.name)
+    let all = places(below: roots, .named)
+    return (all.isEmpty ? places(below: roots, .anything) : all).map(\.name)
   }
 
-  // MARK: Choice
+  // MARK: Places
 
-  /// A dict and how it is reached from the root.
+  /// A value that may hold a state dict, and how it is reached.
   private struct Place {
+    let part: Int
     let path: [String]
     let value: PickleValue
     var name: String { path.joined(separator: ".") }
   }
 
-  /// Follows wrappers inwards, then takes the only dict of tensors that is left.
-  private func choose(from start: Place) throws(CheckpointError) -> Place {
-    var place = start
-    for _ in 0..<limits.dictNesting {
-      let wrapped = children(of: place).filter { child in
-        StateDictSearch.wrappers.contains(child.path.last ?? "") && !places(below: child).isEmpty
-      }
-      if wrapped.count > 1 { throw ambiguous(wrapped) }
-      guard let only = wrapped.first else { break }
-      place = only
-    }
-    if isEmptyDict(place.value) { return place }
+  /// What is looked into: dicts with text for keys and modules, as state dicts are; or lists, dicts
+  /// with other keys and the attributes of objects too.
+  private enum Reach { case named, anything }
 
-    let all = places(below: place)
-    let plain = all.filter { !isAveraged($0) }
-    // An averaged copy is taken unasked only where there is nothing else.
-    let choices = plain.isEmpty ? all : plain
-    guard choices.count <= 1 else { throw ambiguous(choices) }
-    guard let choice = choices.first else { throw nothing(place) }
-    return choice
+  private var roots: [Place] {
+    builders.indices.map { part in
+      let pickle = builders[part].pickle
+      return Place(part: part, path: pickle.name.isEmpty ? [] : [pickle.name], value: pickle.heap.root)
+    }
+  }
+
+  /// What lies directly in `place`, tensors included.
+  private func entries(_ place: Place, _ reach: Reach) -> [(name: String, value: PickleValue)] {
+    let pickle = builders[place.part].pickle
+    if let entries = pickle.entries(place.value) {
+      return entries.compactMap { entry in
+        if reach == .named { return pickle.heap.string(entry.key).map { ($0, entry.value) } }
+        return (pickle.keyName(entry.key), entry.value)
+      }
+    }
+    guard reach == .anything else { return [] }
+    if let elements = pickle.elements(place.value) {
+      return elements.enumerated().map { (String($0.offset), $0.element) }
+    }
+    guard case .object(let object)? = pickle.heap.node(place.value) else { return [] }
+    return pickle.attributes(object).map { (pickle.keyName($0.key), $0.value) }
+  }
+
+  /// The places that are entries of `place`; one that has several names counts by its first.
+  private func children(of place: Place, _ reach: Reach) -> [Place] {
+    let builder = builders[place.part]
+    if isTensor(place) || builder.module(place.value) != nil { return [] }
+    var seen: Set<PickleReference> = []
+    return entries(place, reach).compactMap { name, value in
+      guard case .node(let reference) = value, !builder.isTensor(value), seen.insert(reference).inserted
+      else {
+        return nil
+      }
+      let child = Place(part: place.part, path: place.path + [name], value: value)
+      guard reach == .anything || builder.pickle.entries(value) != nil || builder.module(value) != nil else {
+        return nil
+      }
+      return child
+    }
+  }
+
+  /// All places at and below `starts` that hold tensors. One that is reached twice counts once.
+  private func places(below starts: [Place], _ reach: Reach, optimizers: Bool = false) -> [Place] {
+    var found: [Place] = []
+    for start in starts {
+      var visited: Set<PickleReference> = []
+      var pending = [start]
+      while let place = pending.popLast() {
+        guard case .node(let reference) = place.value, visited.insert(reference).inserted,
+          optimizers || !isOptimizer(place)
+        else { continue }
+        if holdsTensors(place, reach) { found.append(place) }
+        if place.path.count < limits.dictNesting { pending += children(of: place, reach).reversed() }
+      }
+    }
+    return found
+  }
+
+  private func isTensor(_ place: Place) -> Bool { builders[place.part].isTensor(place.value) }
+
+  private func holdsTensors(_ place: Place, _ reach: Reach) -> Bool {
+    let builder = builders[place.part]
+    if isTensor(place) { return place.path.isEmpty }
+    if builder.module(place.value) != nil {
+      // A module that can't be listed counts too, so that the reason comes to light.
+      return (try? builder.moduleTensors(place.value, limits: limits).isEmpty) != true
+    }
+    return entries(place, reach).contains { builder.isTensor($0.value) }
+  }
+
+  /// Whether all tensors of `place` are NumPy's scalars, such as a best score.
+  private func holdsOnlyScalars(_ place: Place) -> Bool {
+    let builder = builders[place.part]
+    guard !isTensor(place), builder.module(place.value) == nil else { return false }
+    return entries(place, .anything).allSatisfy { !builder.isTensor($0.value) || builder.isScalar($0.value) }
+  }
+
+  /// Whether `place` is what `optimizer.state_dict()` returns.
+  private func isOptimizer(_ place: Place) -> Bool {
+    guard let entries = builders[place.part].pickle.entries(place.value), entries.count <= 16 else {
+      return false
+    }
+    let names = Set(entries.compactMap { builders[place.part].heap.string($0.key) })
+    return names.isSuperset(of: ["state", "param_groups"])
   }
 
   private func isAveraged(_ place: Place) -> Bool {
@@ -76,15 +144,61 @@ struct StateDictSearch {
     }
   }
 
+  // MARK: Choice
+
+  /// Follows wrappers inwards, then takes the only place with tensors that is left.
+  private func choose(from starts: [Place]) throws(CheckpointError) -> Place {
+    guard var place = starts.first else { throw nothing(nil) }
+    for _ in 0..<limits.dictNesting {
+      let wrapped = children(of: place, .named).filter { child in
+        StateDictSearch.wrappers.contains(child.path.last ?? "") && !places(below: [child], .named).isEmpty
+      }
+      if wrapped.count > 1 { throw ambiguous(wrapped) }
+      guard let only = wrapped.first else { break }
+      place = only
+    }
+    if builders[place.part].pickle.entries(place.value)?.isEmpty ?? false { return place }
+
+    // What a state dict looks like comes first; an averaged copy, lists and optimizers are taken
+    // unasked only where there is nothing else.
+    let named = places(below: [place], .named)
+    for choices in [
+      named.filter { !isAveraged($0) && !holdsOnlyScalars($0) }, named.filter { !holdsOnlyScalars($0) },
+    ] {
+      if choices.count > 1 { throw ambiguous(choices) }
+      if let choice = choices.first { return choice }
+    }
+    let rest = [place] + starts.dropFirst()
+    let anything = places(below: rest, .anything)
+    for choices in [
+      anything.filter { !isAveraged($0) && !holdsOnlyScalars($0) }, anything,
+      places(below: rest, .anything, optimizers: true),
+    ] {
+      if choices.count > 1 { throw ambiguous(choices) }
+      if let choice = choices.first { return choice }
+    }
+    throw nothing(place)
+  }
+
   /// `key` as the name of an entry of the root or, with dots, of an entry further in.
   private func place(named key: String) -> Place? {
-    var place = Place(path: [], value: root)
-    var rest = key[...]
+    if key.isEmpty { return roots.first }
+    let inner = follow(key[...], from: Place(part: 0, path: [], value: roots[0].value))
+    return inner
+      ?? roots.dropFirst().lazy.compactMap { root in
+        key == root.name
+          ? root : key.droppingPrefix(root.name + ".").flatMap { self.follow($0[...], from: root) }
+      }.first
+  }
+
+  private func follow(_ key: Substring, from start: Place) -> Place? {
+    var place = start
+    var rest = key
     while !rest.isEmpty {
-      let inner = children(of: place)
       // A name may hold dots itself: the longest that fits is meant.
       guard
-        let next = inner.filter({ rest == $0.path.last ?? "" || rest.hasPrefix(($0.path.last ?? "") + ".") })
+        let next = children(of: place, .anything)
+          .filter({ rest == $0.path.last ?? "" || rest.hasPrefix(($0.path.last ?? "") + ".") })
           .max(by: { ($0.path.last ?? "").count < ($1.path.last ?? "").count })
       else { return nil }
       place = next
@@ -93,62 +207,44 @@ struct StateDictSearch {
     return place
   }
 
-  // MARK: The tree of dicts
-
-  /// The dicts that are entries of the dict at `place`; one that has several names counts by its first.
-  private func children(of place: Place) -> [Place] {
-    var seen: Set<PickleReference> = []
-    return (objects.entries(place.value) ?? []).compactMap { entry in
-      guard let name = heap.string(entry.key), case .node(let reference) = entry.value,
-        seen.insert(reference).inserted, objects.entries(entry.value) != nil
-      else { return nil }
-      return Place(path: place.path + [name], value: entry.value)
-    }
-  }
-
-  /// All dicts at and below `start` that hold tensors. A dict that is reached twice counts once.
-  private func places(below start: Place) -> [Place] {
-    var found: [Place] = []
-    var visited: Set<PickleReference> = []
-    var pending = [start]
-    while let place = pending.popLast() {
-      guard case .node(let reference) = place.value, visited.insert(reference).inserted else { continue }
-      if holdsTensors(place.value) { found.append(place) }
-      if place.path.count < limits.dictNesting { pending += children(of: place).reversed() }
-    }
-    return found
-  }
-
-  private func holdsTensors(_ value: PickleValue) -> Bool {
-    objects.entries(value)?.contains { heap.string($0.key) != nil && objects.isTensor($0.value) } ?? false
-  }
-
-  private func isEmptyDict(_ value: PickleValue) -> Bool {
-    objects.entries(value)?.isEmpty ?? false
-  }
-
   // MARK: Reading
 
-  private mutating func read(_ place: Place) throws(CheckpointError) -> StateDict {
+  private func read(_ place: Place) throws(CheckpointError) -> StateDict {
     var stateDict = StateDict()
     stateDict.location = place.name
-    for (key, value) in objects.entries(place.value) ?? [] {
-      guard objects.isTensor(value) else {
-        stateDict.otherEntries.append(heap.string(key) ?? "(a key that is no text)")
-        continue
+    if isTensor(place) {
+      try builders[place.part].append(place.value, as: StateDictSearch.loneTensorName, to: &stateDict)
+      return stateDict
+    }
+    if builders[place.part].module(place.value) != nil {
+      for (name, value) in try builders[place.part].moduleTensors(place.value, limits: limits) {
+        try builders[place.part].append(value, as: name, to: &stateDict)
       }
-      guard let name = heap.string(key) else {
-        throw CheckpointError(
-          .unsupported,
-          "has a tensor whose key is no text. Save it with text for keys, such as a state dict has.")
-      }
-      do throws(CheckpointError) {
-        try stateDict.append(name, objects.tensor(value))
-      } catch {
-        throw error.forTensor(name)
+      return stateDict
+    }
+    var visited: Set<PickleReference> = []
+    for (name, value) in entries(place, .anything) {
+      if builders[place.part].isTensor(value) {
+        try builders[place.part].append(value, as: name, to: &stateDict)
+      } else if holdsTensorsInside(Place(part: place.part, path: [name], value: value), &visited) {
+        stateDict.nestedEntries.append(name)
+      } else {
+        stateDict.otherEntries.append(name)
       }
     }
     return stateDict
+  }
+
+  /// Whether there is a tensor anywhere in `place`, as far as it was not visited before.
+  private func holdsTensorsInside(_ place: Place, _ visited: inout Set<PickleReference>) -> Bool {
+    var pending = [place]
+    while let place = pending.popLast() {
+      guard case .node(let reference) = place.value, visited.insert(reference).inserted else { continue }
+      if holdsTensors(place, .anything) { return true }
+      // The path is of no use here, and would take memory in deep files.
+      pending += children(of: Place(part: place.part, path: [], value: place.value), .anything)
+    }
+    return false
   }
 
   // MARK: Errors
@@ -158,37 +254,58 @@ struct StateDictSearch {
   }
 
   private func ambiguous(_ places: [Place]) -> CheckpointError {
-    CheckpointError(.ambiguous, "holds several state dicts: \(list(places)). Choose one with --key.")
+    CheckpointError(
+      .ambiguous, "holds several state dicts: \(list(places)). Choose one with --key, or take all with --all."
+    )
   }
 
   private func missing(_ key: String) -> CheckpointError {
-    let all = places(below: Place(path: [], value: root)).filter { !$0.path.isEmpty }
+    let all = places(below: roots, .named).filter { !$0.path.isEmpty }
     let hint = all.isEmpty ? "The whole file is one state dict, or holds none." : "There are: \(list(all))."
     return CheckpointError(.noStateDict, "has no dict named \(quoted(key)). \(hint)")
   }
 
-  private func nothing(_ place: Place) -> CheckpointError {
-    CheckpointError(
-      .noStateDict,
-      place.path.isEmpty
-        ? "holds no state dict: what was saved is \(kind(place.value)). Save model.state_dict() instead."
-        : "holds no tensors under \(quoted(place.name)).")
+  private func nothing(_ place: Place?) -> CheckpointError {
+    guard let place, !place.path.isEmpty else {
+      return CheckpointError(
+        .noStateDict,
+        "holds no state dict: what was saved is \(kind(place)). Save model.state_dict() instead.")
+    }
+    return CheckpointError(.noStateDict, "holds no tensors under \(quoted(place.name)).")
   }
 
-  private func kind(_ value: PickleValue) -> String {
-    switch value {
+  private func kind(_ place: Place?) -> String {
+    guard let place else { return "nothing" }
+    let pickle = builders[place.part].pickle
+    switch place.value {
     case .none: return "None"
     case .bool, .int, .float: return "a number"
-    case .node:
-      if objects.isTensor(value) { return "a single tensor" }
-      switch heap.node(value) {
-      case .string?: return "a string"
-      case .bytes?: return "bytes"
-      case .tuple?, .list?: return "a list"
-      case .dict?: return "a dict without tensors"
-      case .object(let object)?: return "an object of \(quoted(heap.globalName(object.callable) ?? "?"))"
-      default: return "something else"
-      }
+    case .node: break
+    }
+    switch pickle.heap.node(place.value) {
+    case .string?: return "a string"
+    case .bytes?: return "bytes"
+    case .tuple?, .list?, .set?: return "a list without tensors"
+    case .dict?: return "a dict without tensors"
+    case .object(let object)?:
+      if builders[place.part].module(place.value) != nil { return "a module without parameters" }
+      return "an object of \(quoted(pickle.className(object) ?? "?"))"
+    default: return "something else"
+    }
+  }
+}
+
+extension TensorBuilder {
+  /// Adds the tensor that `value` describes; the parts of one whose class alone understands them
+  /// are added one by one.
+  func append(
+    _ value: PickleValue, as name: String, to stateDict: inout StateDict
+  ) throws(CheckpointError) {
+    do throws(CheckpointError) {
+      guard let parts = wrappedTensors(value) else { return try stateDict.append(name, tensor(value)) }
+      for part in parts { try stateDict.append(name + "." + part.name, tensor(part.value)) }
+    } catch {
+      throw error.forTensor(name)
     }
   }
 }

@@ -17,6 +17,8 @@ struct StorageReference: Sendable {
   let device: String
   /// The part of it that is meant, where an old file says so.
   var view: View?
+  /// The size of the numbers in it, which files of the other byte order have to be told.
+  var componentSize: Int
 
   /// A part of a storage that files of old PyTorch treat as a storage of its own.
   struct View: Sendable, Equatable {
@@ -28,56 +30,52 @@ struct StorageReference: Sendable {
 
   /// The storage's size, or nil when no memory is so large.
   var byteCount: Int? {
+    // Elements of less than a byte are counted as the bytes that they share.
     let (count, overflow) = elementCount.multipliedReportingOverflow(by: dtype.size)
     return overflow ? nil : count
   }
 }
 
-extension PickleHeap {
+extension TorchPickle {
   /// The storage that a persistent id names; nil when it names something else.
   ///
   /// - Throws: `.malformed` when it is not written as PyTorch writes it, `.unsupported` for an unknown class.
   func storageReference(_ identifier: PickleValue) throws(CheckpointError) -> StorageReference? {
-    guard let parts = sequence(identifier), let kind = parts.first, string(kind) == "storage" else {
+    guard let parts = heap.sequence(identifier), let kind = parts.first, heap.string(kind) == "storage" else {
       return nil
     }
-    guard parts.count >= 5, let className = globalName(parts[1]), let key = storageKey(parts[2]),
-      let elements = int(parts[4]), elements >= 0
-    else { throw PickleHeap.unknownStorage }
+    guard parts.count >= 5, let key = heap.storageKey(parts[2]), let elements = heap.int(parts[4]),
+      elements >= 0
+    else { throw TorchPickle.unknownStorage }
+    let dtype = try storageType(parts[1])
     var reference = StorageReference(
-      key: key, dtype: try storageType(className), elementCount: elements, device: string(parts[3]) ?? "cpu")
+      key: key, dtype: dtype, elementCount: elements, device: heap.string(parts[3]) ?? "cpu",
+      componentSize: dtype.componentSize)
     if parts.count > 5, parts[5] != .none { reference.view = try storageView(parts[5]) }
     return reference
   }
 
   private func storageView(_ value: PickleValue) throws(CheckpointError) -> StorageReference.View {
-    guard let parts = sequence(value), parts.count == 3, let key = storageKey(parts[0]),
-      let offset = int(parts[1]),
-      let elements = int(parts[2]), offset >= 0, elements >= 0
-    else { throw PickleHeap.unknownStorage }
+    guard let parts = heap.sequence(value), parts.count == 3, let key = heap.storageKey(parts[0]),
+      let offset = heap.int(parts[1]), let elements = heap.int(parts[2]), offset >= 0, elements >= 0
+    else { throw TorchPickle.unknownStorage }
     return StorageReference.View(key: key, offset: offset, elementCount: elements)
   }
 
-  /// A storage's key: text or, in the oldest files, a number.
-  func storageKey(_ value: PickleValue) -> String? {
-    string(value) ?? int(value).map { String($0) }
-  }
-
-  private func storageType(_ className: String) throws(CheckpointError) -> DType {
-    switch className {
-    case "torch.storage.UntypedStorage", "torch.UntypedStorage": return .uint8
-    default:
-      // The class of a storage on a GPU lies in `torch.cuda`.
-      let parts = className.split(separator: ".")
-      if let name = parts.last, ["torch", "torch.cuda"].contains(parts.dropLast().joined(separator: ".")),
-        let dtype = DType(storageClass: String(name))
-      {
-        return dtype
-      }
-      throw CheckpointError(.unsupported, "has a storage of the unknown class \(quoted(className)).")
-    }
+  /// The type of the elements of a storage class.
+  func storageType(_ storageClass: PickleValue) throws(CheckpointError) -> DType {
+    if case .storage(let dtype)? = known(storageClass) { return dtype }
+    guard let name = heap.globalName(storageClass) else { throw TorchPickle.unknownStorage }
+    throw CheckpointError(.unsupported, "has a storage of the unknown class \(quoted(name)).")
   }
 
   private static let unknownStorage = CheckpointError(
     .malformed, "has a storage that is not written as PyTorch writes it. Get the file again.")
+}
+
+extension PickleHeap {
+  /// A storage's key: text or, in the oldest files, a number.
+  func storageKey(_ value: PickleValue) -> String? {
+    string(value) ?? int(value).map { String($0) }
+  }
 }

@@ -30,6 +30,7 @@ struct TorchLegacy {
     }
   }
 
+  /// Reads the structure of `file`; the storages' bytes stay where they are.
   init(_ file: Bytes, limits: Limits) throws(CheckpointError) {
     var position = 0
     func next() throws(CheckpointError) -> PickleHeap {
@@ -48,7 +49,7 @@ struct TorchLegacy {
     let storages = try TorchLegacy.readStorages(
       object, keys, ByteReader(file, at: position), isLittleEndian: isLittleEndian)
 
-    pickle = TorchPickle(heap: object) { reference throws(CheckpointError) in
+    pickle = TorchPickle(object) { reference throws(CheckpointError) in
       guard let storage = storages[reference.key] else {
         throw CheckpointError(
           .missingRecord, "the file refers to this storage but does not hold it. Get the file again.",
@@ -72,8 +73,9 @@ struct TorchLegacy {
     _ object: PickleHeap, _ keys: PickleHeap, _ start: ByteReader, isLittleEndian: Bool
   ) throws(CheckpointError) -> [String: LegacyStorage] {
     var references: [String: StorageReference] = [:]
+    let pickle = TorchPickle(plain: object)
     for case .persistent(let identifier) in object.nodes {
-      if let reference = try object.storageReference(identifier) { references[reference.key] = reference }
+      if let reference = try pickle.storageReference(identifier) { references[reference.key] = reference }
     }
     guard let listed = keys.sequence(keys.root) else {
       throw CheckpointError(.malformed, "has no list of its storages. Get the file again.")
@@ -124,8 +126,9 @@ private struct LegacyStorage: Sendable {
         .outsideStorage, "a part of this storage reaches beyond its end. Get the file again.",
         record: reference.key)
     }
+    let size = reference.componentSize
     let source: Storage.Source =
-      isLittleEndian ? .bytes(slice) : .generated { slice.swappingBytes(ofElements: dtype.componentSize) }
+      isLittleEndian ? .bytes(slice) : .generated { slice.swappingBytes(ofElements: size) }
     return Storage(source, byteCount: count, origin: reference.key, device: reference.device)
   }
 }

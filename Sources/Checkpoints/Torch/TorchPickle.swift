@@ -1,56 +1,103 @@
-// What PyTorch puts into its pickles: storages by persistent id, and tensors by the rebuild
-// functions of torch/_utils.py. This table of names is all that is known of PyTorch here; a name
-// that is not in it stays what it is in the pickle, a name.
+// A pickle of PyTorch or a neighbour with what its container knows of it, and the meaning of its
+// values: which names are dicts, lists, bytes, classes.
 
-/// A pickle that `torch.save` wrote, with what its container knows of its storages.
+/// A pickle with what its container knows of its storages.
 struct TorchPickle: Sendable {
+  /// What goes before the paths in it: nothing, or `constants` for that part of a TorchScript file.
+  var name = ""
   let heap: PickleHeap
+  /// What each of the heap's globals stands for.
+  let known: [KnownName?]
   /// Finds a storage in the container, or says what is wrong with it.
   let storage: @Sendable (StorageReference) throws(CheckpointError) -> Storage
-}
+  /// The tensors that persistent ids name in a tar file.
+  var persistentTensors: [String: Tensor] = [:]
+  /// The names of parameters and buffers of each class, where a file lists them.
+  var scriptClasses = ScriptClasses()
 
-/// Builds tensors from a ``TorchPickle``; storages that tensors share are built once.
-struct TorchObjects {
-  private let pickle: TorchPickle
-  private var storages: [String: Storage] = [:]
-
-  init(_ pickle: TorchPickle) {
-    self.pickle = pickle
+  init(
+    _ heap: PickleHeap, storage: @escaping @Sendable (StorageReference) throws(CheckpointError) -> Storage
+  ) {
+    self.heap = heap
+    known = heap.globals.map { KnownName($0.fullName) }
+    self.storage = storage
   }
 
-  private var heap: PickleHeap { pickle.heap }
-
-  /// How deep rebuild functions may wrap each other; PyTorch itself reaches 3.
-  private static let deepestWrapping = 16
-
-  // MARK: Recognition
-
-  /// Whether `value` is a tensor, as far as its name tells.
-  func isTensor(_ value: PickleValue) -> Bool {
-    guard case .object(let object)? = heap.node(value) else { return false }
-    return heap.globalName(object.callable).map(TorchObjects.isRebuildFunction) ?? false
-  }
-
-  private static func isRebuildFunction(_ name: String) -> Bool {
-    name.hasPrefix("torch._utils._rebuild_") || name.hasPrefix("torch._tensor._rebuild_")
-  }
-
-  /// The keys and values of a dict or of one of its subclasses, nil for everything else.
-  func entries(_ value: PickleValue) -> [(key: PickleValue, value: PickleValue)]? {
-    switch heap.node(value) {
-    case .dict(let entries)?: return pairs(entries)
-    case .object(let object)?:
-      guard let name = heap.globalName(object.callable), TorchObjects.dictClasses.contains(name) else {
-        return nil
-      }
-      // Python 2 gives OrderedDict its entries as a list of pairs.
-      let initial = object.arguments.last.flatMap(heap.sequence) ?? []
-      return initial.compactMap(pair) + pairs(object.entries)
-    default: return nil
+  /// A pickle without a container: its storages lie in the pickle itself.
+  init(plain heap: PickleHeap) {
+    self.init(heap) { reference throws(CheckpointError) in
+      throw CheckpointError(
+        .missingRecord, "a plain pickle refers to this storage, which only torch.save can write.",
+        record: reference.key)
     }
   }
 
-  private static let dictClasses: Set = ["collections.OrderedDict", "collections.defaultdict"]
+  // MARK: Names
+
+  /// What a class or function stands for.
+  func known(_ callable: PickleValue) -> KnownName? {
+    switch heap.node(callable) {
+    case .global(let index)?: known[index]
+    case .persistent(let identifier)?: moduleClass(identifier).flatMap { known($0) }
+    default: nil
+    }
+  }
+
+  /// The class of a persistent id ('module', class, file, source), as whole modules had it before
+  /// torch 1.6; in tar files it is (class, file, source). The source is never run.
+  private func moduleClass(_ identifier: PickleValue) -> PickleValue? {
+    guard let parts = heap.sequence(identifier) else { return nil }
+    let named = parts.first.flatMap(heap.string) == "module" ? parts.dropFirst() : parts[...]
+    guard let first = named.first, case .global? = heap.node(first) else { return nil }
+    return first
+  }
+
+  /// The full name of the class or function that `callable` is.
+  func name(_ callable: PickleValue) -> String? {
+    if case .persistent(let identifier)? = heap.node(callable) {
+      return moduleClass(identifier).flatMap(heap.globalName)
+    }
+    return heap.globalName(callable)
+  }
+
+  /// The name of the class of an object: of the one that is reconstructed, where a function does that.
+  func className(_ object: PickleObject) -> String? {
+    let isReconstruction =
+      known(object.callable) == .reconstructor || name(object.callable) == "copyreg.__newobj__"
+    return name(isReconstruction ? object.arguments.first ?? object.callable : object.callable)
+  }
+
+  // MARK: Containers
+
+  /// `value` without the type tags that TorchScript puts around lists and dicts.
+  func unwrapped(_ value: PickleValue) -> PickleValue {
+    var value = value
+    for _ in 0..<TorchPickle.deepestWrapping {
+      guard case .object(let object)? = heap.node(value), known(object.callable) == .wrapper,
+        let first = object.arguments.first
+      else { return value }
+      value = first
+    }
+    return value
+  }
+
+  /// How deep functions may wrap each other; PyTorch itself reaches 3.
+  static let deepestWrapping = 16
+
+  /// Keys and values of a dict or of one of its subclasses, nil for everything else.
+  func entries(_ value: PickleValue) -> [(key: PickleValue, value: PickleValue)]? {
+    switch heap.node(unwrapped(value)) {
+    case .dict(let entries)?: return pairs(entries)
+    case .object(let object)?:
+      let isDictionary = known(object.callable) == .dictionary
+      guard isDictionary || !object.entries.isEmpty else { return nil }
+      guard isDictionary, let initial = object.arguments.last else { return pairs(object.entries) }
+      // Counter takes a dict; Python 2 gives OrderedDict its entries as a list of pairs.
+      if case .dict(let entries)? = heap.node(initial) { return pairs(entries) + pairs(object.entries) }
+      return (heap.sequence(initial) ?? []).compactMap(pair) + pairs(object.entries)
+    default: return nil
+    }
+  }
 
   private func pairs(_ flat: [PickleValue]) -> [(key: PickleValue, value: PickleValue)] {
     stride(from: 0, to: flat.count - 1, by: 2).map { (flat[$0], flat[$0 + 1]) }
@@ -61,99 +108,99 @@ struct TorchObjects {
     return (elements[0], elements[1])
   }
 
-  // MARK: Tensors
-
-  /// The tensor that `value` describes.
-  ///
-  /// - Throws: `.malformed` when its arguments are not what PyTorch writes, `.unsupported` for a
-  ///   kind of tensor that is not read, `.missingRecord` and `.outsideStorage` for its storage.
-  mutating func tensor(_ value: PickleValue) throws(CheckpointError) -> Tensor {
-    guard case .object(let object)? = heap.node(value) else { throw TorchObjects.notATensor }
-    var callable = object.callable
-    var arguments = object.arguments
-    for _ in 0..<TorchObjects.deepestWrapping {
-      switch heap.globalName(callable) {
-      case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2":
-        try checkPlain(arguments.dropFirst(6).first)
-        return try view(arguments, dtype: nil)
-      case "torch._utils._rebuild_tensor_v3":
-        guard arguments.count > 6 else { throw TorchObjects.notATensor }
-        try checkPlain(arguments.dropFirst(7).first)
-        return try view(arguments, dtype: dtype(arguments[6]))
-      case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state":
-        // (data, requires_grad, hooks[, state]): the data is the tensor.
-        guard let data = arguments.first, case .object(let inner)? = heap.node(data) else {
-          throw TorchObjects.notATensor
-        }
-        callable = inner.callable
-        arguments = inner.arguments
-      case "torch._tensor._rebuild_from_type_v2":
-        // (function, class, arguments, state): what `function` would return, whatever the class.
-        guard arguments.count > 2, let inner = heap.sequence(arguments[2]) else {
-          throw TorchObjects.notATensor
-        }
-        callable = arguments[0]
-        arguments = inner
-      case let name:
-        throw CheckpointError(
-          .unsupported,
-          "is rebuilt by \(quoted(name ?? "something without a name")), which rsw does not read yet.")
+  /// The elements of a list, tuple or set, or of one of their subclasses, nil for everything else.
+  func elements(_ value: PickleValue) -> [PickleValue]? {
+    switch heap.node(unwrapped(value)) {
+    case .tuple(let elements)?, .list(let elements)?, .set(let elements)?: return elements
+    case .object(let object)?:
+      if known(object.callable) == .sequence {
+        return (object.arguments.first.flatMap(heap.sequence) ?? []) + object.items
       }
-    }
-    throw CheckpointError(.malformed, "is wrapped in itself. Get the file again.")
-  }
-
-  /// Refuses tensors whose elements PyTorch would conjugate or negate as it reads them.
-  private func checkPlain(_ metadata: PickleValue?) throws(CheckpointError) {
-    for (key, value) in metadata.flatMap(entries) ?? [] {
-      if let bit = heap.string(key), ["conj", "neg"].contains(bit), value != .bool(false) {
-        throw CheckpointError(
-          .unsupported,
-          "is a lazily \(bit == "conj" ? "conjugated" : "negated") view. Save it after .resolve_\(bit)().")
-      }
+      return object.items.isEmpty ? nil : object.items
+    default: return nil
     }
   }
 
-  /// (storage, offset, size, stride, …) as a view.
-  private mutating func view(_ arguments: [PickleValue], dtype: DType?) throws(CheckpointError) -> Tensor {
-    guard arguments.count >= 4, case .persistent(let identifier)? = heap.node(arguments[0]),
-      let offset = heap.int(arguments[1]), let shape = ints(arguments[2]), let strides = ints(arguments[3])
-    else { throw TorchObjects.notATensor }
-    let (storage, storageType) = try storage(identifier)
-    return try Tensor(
-      dtype: dtype ?? storageType, shape: shape, strides: strides, storageOffset: offset, storage: storage)
+  /// What BUILD sets on an object: the entries of its `__dict__`, and of its slots.
+  func attributes(_ object: PickleObject) -> [(key: PickleValue, value: PickleValue)] {
+    guard let state = object.state else { return [] }
+    if let entries = entries(state) { return entries }
+    // (dict, slots), either of which may be None.
+    return (heap.sequence(state) ?? []).flatMap { entries($0) ?? [] }
   }
 
-  /// The storage that a persistent id names, and the type of its elements.
-  private mutating func storage(_ identifier: PickleValue) throws(CheckpointError) -> (Storage, DType) {
-    guard let reference = try heap.storageReference(identifier) else { throw TorchObjects.notATensor }
-    let identity = reference.view.map { reference.key + "/" + $0.key } ?? reference.key
-    if let storage = storages[identity] { return (storage, reference.dtype) }
-    let storage = try pickle.storage(reference)
-    storages[identity] = storage
-    return (storage, reference.dtype)
-  }
-
-  /// `torch.float32` and its like.
-  private func dtype(_ value: PickleValue) throws(CheckpointError) -> DType {
-    if case .global("torch", let name)? = heap.node(value), let dtype = DType(torchName: name) {
-      return dtype
-    }
-    throw CheckpointError(
-      .unsupported, "has the unknown dtype \(quoted(heap.globalName(value) ?? "that is no name")).")
+  /// The value that `name` has among `entries`.
+  func value(_ name: String, in entries: [(key: PickleValue, value: PickleValue)]) -> PickleValue? {
+    entries.first { heap.string($0.key) == name }?.value
   }
 
   /// The integers of a tuple, list or `torch.Size`.
-  private func ints(_ value: PickleValue) -> [Int]? {
-    var elements = heap.sequence(value)
-    if case .object(let object)? = heap.node(value), heap.globalName(object.callable) == "torch.Size" {
-      elements = object.arguments.first.flatMap(heap.sequence)
-    }
-    guard let elements else { return nil }
+  func ints(_ value: PickleValue) -> [Int]? {
+    guard let elements = elements(value) else { return nil }
     let ints = elements.compactMap(heap.int)
     return ints.count == elements.count ? ints : nil
   }
 
-  private static let notATensor = CheckpointError(
-    .malformed, "is not written as PyTorch writes tensors. Get the file again.")
+  /// Bytes, however they are spelled.
+  func bytes(_ value: PickleValue) -> Bytes? {
+    var value = value
+    for _ in 0..<TorchPickle.deepestWrapping {
+      switch heap.node(value) {
+      case .bytes(let bytes)?: return bytes
+      // Python 2 has one type for text and bytes.
+      case .string(let text)?: return Bytes(Array(text.utf8))
+      case .object(let object)?:
+        switch known(object.callable) {
+        case .encodedText: return encodedText(object.arguments)
+        case .bytes:
+          guard let first = object.arguments.first else { return Bytes([]) }
+          value = first
+        default: return nil
+        }
+      default: return nil
+      }
+    }
+    return nil
+  }
+
+  /// `_codecs.encode(text, 'latin1')`: a character is a byte.
+  private func encodedText(_ arguments: [PickleValue]) -> Bytes? {
+    guard arguments.count == 2, let text = heap.string(arguments[0]),
+      let encoding = heap.string(arguments[1]), ["latin1", "latin-1"].contains(encoding)
+    else { return nil }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.unicodeScalars.count)
+    for scalar in text.unicodeScalars {
+      guard let byte = UInt8(exactly: scalar.value) else { return nil }
+      bytes.append(byte)
+    }
+    return Bytes(bytes)
+  }
+
+  // MARK: Keys
+
+  /// What a key is called in a path: text as it is, all else as Python's `str` writes it.
+  func keyName(_ key: PickleValue) -> String {
+    heap.string(key) ?? representation(key, depth: 0)
+  }
+
+  private func representation(_ value: PickleValue, depth: Int) -> String {
+    switch value {
+    case .none: return "None"
+    case .bool(let bool): return bool ? "True" : "False"
+    case .int(let int): return String(int)
+    case .float(let float): return "\(float)"
+    case .node: break
+    }
+    switch heap.node(value) {
+    case .string(let text)?: return "'" + text + "'"
+    case .bytes?: return "b'…'"
+    case .tuple(let elements)? where depth < 4 && elements.count <= 16:
+      let inner = elements.map { representation($0, depth: depth + 1) }.joined(separator: ", ")
+      return "(" + inner + (elements.count == 1 ? ",)" : ")")
+    case .global(let index)?: return heap.globals[index].fullName
+    case .object(let object)?: return "<" + (className(object) ?? "object") + ">"
+    default: return "…"
+    }
+  }
 }

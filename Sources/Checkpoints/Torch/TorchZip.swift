@@ -1,37 +1,70 @@
-// The container of torch ≥ 1.6: a zip archive with one top folder of any name.
+// The container of torch ≥ 1.6, and of TorchScript: a zip archive with one top folder of any name.
 //
 //   archive/data.pkl        the object that was saved, as a pickle
-//   archive/data/0 …        one record for each storage: its bytes
+//   archive/data/0 …        one record for each storage: its bytes (`tensors/0` in early TorchScript)
 //   archive/byteorder       "little" or "big"; older files have none and are little
+//   archive/constants.pkl, archive/constants/0 …, archive/code/     in TorchScript files
 //   archive/version, archive/.format_version, archive/.storage_alignment   not needed to read
 //
 // https://docs.pytorch.org/docs/stable/notes/serialization.html
 
 struct TorchZip {
-  let archive: ZipArchive
-  let pickle: TorchPickle
+  /// What was saved, then the constants of a TorchScript file.
+  let pickles: [TorchPickle]
+  /// Whether TorchScript wrote the archive.
+  let isScript: Bool
+  /// The folder that the records lie in, with its slash.
+  let top: String
 
-  init(_ file: Bytes, limits: Limits) throws(CheckpointError) {
-    let archive = try ZipArchive(file, limits: limits)
-    let top = try TorchZip.topFolder(archive)
-    try TorchZip.checkByteOrder(archive, top)
-    guard let record = archive[top + "data.pkl"] else { throw TorchZip.notTorch }
-    let heap: PickleHeap
-    do throws(CheckpointError) {
-      heap = try PickleMachine.run(record.bytes(), limits: limits).heap
-    } catch {
-      throw error.inRecord(record.name)
+  /// Whether `archive` holds a pickle where torch puts it.
+  static func recognizes(_ archive: ZipArchive) -> Bool { !folders(archive).isEmpty }
+
+  init(_ archive: ZipArchive, fileSize: Int, limits: Limits) throws(CheckpointError) {
+    let folders = TorchZip.folders(archive)
+    guard let top = folders.first else {
+      throw CheckpointError(
+        .notACheckpoint, "is a zip archive, but holds no data.pkl, so torch.save did not write it.")
+    }
+    guard folders.count == 1 else {
+      throw CheckpointError(
+        .ambiguous,
+        "holds several checkpoints: " + folders.map { quoted($0 + "data.pkl") }.joined(separator: ", ")
+          + ". Unpack the one you want.")
+    }
+    let swaps = try TorchZip.isBigEndian(archive, top)
+    let isScript = archive[top + "constants.pkl"] != nil
+
+    func pickle(_ name: String, folders: [String]) throws(CheckpointError) -> TorchPickle {
+      guard let record = archive[top + name] else {
+        throw CheckpointError(
+          .missingRecord, "is not in the archive. Get the file again.", record: top + name)
+      }
+      let heap: PickleHeap
+      do throws(CheckpointError) {
+        heap = try PickleMachine.run(record.pickleBytes(), fileSize: fileSize, limits: limits).heap
+      } catch {
+        throw error.inRecord(record.name)
+      }
+      return TorchPickle(heap) { reference throws(CheckpointError) in
+        let names = folders.map { top + $0 + reference.key }
+        let record = names.lazy.compactMap { archive[$0] }.first
+        return try TorchZip.storage(reference, record, named: names[0], swaps: swaps)
+      }
     }
 
-    self.archive = archive
-    pickle = TorchPickle(heap: heap) { reference throws(CheckpointError) in
-      try TorchZip.storage(
-        reference, archive[top + "data/" + reference.key], named: top + "data/" + reference.key)
+    var pickles = [try pickle("data.pkl", folders: ["data/", "tensors/"])]
+    if isScript {
+      pickles[0].scriptClasses = ScriptClasses(archive, folder: top)
+      pickles.append(try pickle("constants.pkl", folders: ["constants/", "tensors/"]))
+      pickles[1].name = "constants"
     }
+    self.pickles = pickles
+    self.isScript = isScript
+    self.top = top
   }
 
   private static func storage(
-    _ reference: StorageReference, _ record: ZipRecord?, named name: String
+    _ reference: StorageReference, _ record: ZipRecord?, named name: String, swaps: Bool
   ) throws(CheckpointError) -> Storage {
     guard let record else {
       throw CheckpointError(
@@ -48,41 +81,32 @@ struct TorchZip {
           + "\(record.entry.uncompressedSize) bytes. Get the file again.",
         record: record.name)
     }
-    return Storage(.record(record), byteCount: byteCount, origin: record.name, device: reference.device)
+    var source = Storage.Source.record(record)
+    let size = reference.componentSize
+    if swaps, size > 1 {
+      source = .generated { () throws(CheckpointError) in try record.bytes().swappingBytes(ofElements: size) }
+    }
+    return Storage(source, byteCount: byteCount, origin: record.name, device: reference.device)
   }
 
-  private static let notTorch = CheckpointError(
-    .notACheckpoint, "is a zip archive, but holds no data.pkl, so torch.save did not write it.")
-
-  /// The folder that `data.pkl` lies in, with its slash.
-  private static func topFolder(_ archive: ZipArchive) throws(CheckpointError) -> String {
+  /// The folders that hold a `data.pkl`, with their slashes.
+  private static func folders(_ archive: ZipArchive) -> [String] {
     let name = "data.pkl"
-    var folders: [String] = []
-    for record in archive.records where record.name.utf8.count >= name.utf8.count {
-      let folder = record.name.utf8.dropLast(name.utf8.count)
-      guard record.name.utf8.suffix(name.utf8.count).elementsEqual(name.utf8) else { continue }
-      if folder.isEmpty || folder.last == UInt8(ascii: "/") {
-        folders.append(String(decoding: folder, as: UTF8.self))
-      }
+    return archive.records.compactMap { record in
+      guard record.name.utf8.suffix(name.utf8.count).elementsEqual(name.utf8) else { return nil }
+      let folder = String(decoding: record.name.utf8.dropLast(name.utf8.count), as: UTF8.self)
+      return folder.isEmpty || folder.utf8.last == UInt8(ascii: "/") ? folder : nil
     }
-    guard let first = folders.first else { throw notTorch }
-    guard folders.count == 1 else {
-      throw CheckpointError(
-        .ambiguous,
-        "holds several checkpoints: " + folders.map { quoted($0 + name) }.joined(separator: ", ")
-          + ". Unpack the one you want.")
-    }
-    return first
   }
 
-  private static func checkByteOrder(_ archive: ZipArchive, _ top: String) throws(CheckpointError) {
-    guard let record = archive[top + "byteorder"] else { return }
-    let order = try record.bytes().utf8
-    guard order == "little" else {
+  private static func isBigEndian(_ archive: ZipArchive, _ top: String) throws(CheckpointError) -> Bool {
+    guard let record = archive[top + "byteorder"] else { return false }
+    switch try record.pickleBytes().utf8 {
+    case "little": return false
+    case "big": return true
+    case let order:
       throw CheckpointError(
-        .unsupported,
-        "is \(quoted(order ?? "?")); only little-endian files are read yet. Save it again on a little-endian machine.",
-        record: record.name)
+        .unsupported, "is \(quoted(order ?? "?")), where \"little\" or \"big\" is due.", record: record.name)
     }
   }
 }

@@ -3,8 +3,8 @@
 //   local header: signature PK\3\4, version, flags, method, time, date, CRC-32, sizes,
 //                 name length (at 26), extra length (at 28), name, extra field, data
 //
-// Only the two lengths are used: PyTorch pads the extra field (id "FB") so that data is aligned,
-// and writers that stream leave the other fields zero.
+// Name, method and the two lengths are used: PyTorch pads the extra field (id "FB") so that data is
+// aligned, and writers that stream leave the sizes and the CRC zero.
 
 import Synchronization
 
@@ -21,6 +21,10 @@ package final class ZipRecord: Sendable {
   static let localHeaderSize = 30
   private static let stored: UInt16 = 0
   private static let deflated: UInt16 = 8
+  /// Encryption, strong encryption, masked headers.
+  private static let encryptionFlags: UInt16 = 0x2041
+  /// Deflate's two option bits, the data descriptor, and UTF-8 names.
+  private static let knownFlags: UInt16 = 0x080E
 
   init(_ entry: ZipEntry, in file: Bytes, dataEnd: Int, limits: Limits) {
     self.entry = entry
@@ -41,6 +45,37 @@ package final class ZipRecord: Sendable {
         inflated = bytes
         return bytes
       }
+    } catch {
+      throw error.inRecord(name)
+    }
+  }
+
+  /// The content, which is a pickle: inflated to no more than a pickle's compressed size justifies.
+  func pickleBytes() throws(CheckpointError) -> Bytes {
+    let (ratio, overflow) = entry.compressedSize.multipliedReportingOverflow(by: limits.inflatedPickleRatio)
+    guard
+      entry.method == ZipRecord.stored || overflow
+        || entry.uncompressedSize <= max(ratio, limits.inflatedPickleBase)
+    else {
+      throw CheckpointError(
+        .limitExceeded,
+        "is a pickle of \(entry.uncompressedSize) bytes in \(entry.compressedSize) compressed ones, which no real one is. "
+          + "Raise Limits.inflatedPickleRatio if you trust it.",
+        record: name)
+    }
+    return try bytes()
+  }
+
+  /// The first `count` bytes of the content, or all of it if it is shorter.
+  func prefix(_ count: Int) throws(CheckpointError) -> Bytes {
+    do throws(CheckpointError) {
+      let wanted = min(count, entry.uncompressedSize)
+      if entry.method != ZipRecord.stored, let whole = inflated.withLock({ $0 }) {
+        return whole.slice(0, wanted) ?? whole
+      }
+      if entry.method == ZipRecord.stored { return try storedBytes().slice(0, wanted) ?? Bytes([]) }
+      try checkMethod()
+      return try inflate(data(), size: wanted, isPrefix: true)
     } catch {
       throw error.inRecord(name)
     }
@@ -70,13 +105,17 @@ package final class ZipRecord: Sendable {
     return try data()
   }
 
-  private func inflatedBytes() throws(CheckpointError) -> Bytes {
+  private func checkMethod() throws(CheckpointError) {
     guard entry.method == ZipRecord.deflated else {
       throw CheckpointError(
         .unsupported,
         "is compressed with \(ZipRecord.methodName(entry.method)); only stored and deflated records are read. "
           + "Repack the archive with 'zip -0'.")
     }
+  }
+
+  private func inflatedBytes() throws(CheckpointError) -> Bytes {
+    try checkMethod()
     let data = try data()
     let (most, overflow) = data.count.multipliedReportingOverflow(by: limits.inflationRatio)
     guard overflow || entry.uncompressedSize <= most else {
@@ -89,8 +128,13 @@ package final class ZipRecord: Sendable {
 
   /// The record's bytes as they lie in the file.
   private func data() throws(CheckpointError) -> Bytes {
-    guard entry.flags & 0x2041 == 0 else {
+    guard entry.flags & ZipRecord.encryptionFlags == 0 else {
       throw CheckpointError(.unsupported, "is encrypted: decrypt the archive first.")
+    }
+    guard entry.flags & ~ZipRecord.knownFlags == 0 else {
+      throw CheckpointError(
+        .unsupported,
+        "has the unknown flags \(hex(UInt32(entry.flags & ~ZipRecord.knownFlags))). Repack the archive.")
     }
     var reader = ByteReader(file, at: entry.headerOffset)
     guard try reader.read(UInt32.self) == 0x0403_4B50 else {
@@ -98,7 +142,14 @@ package final class ZipRecord: Sendable {
         .malformed, "its local header is not where the directory says. Get the file again.",
         offset: entry.headerOffset)
     }
-    try reader.skip(22)
+    try reader.skip(4)  // version needed, flags
+    let method = try reader.read(UInt16.self)
+    guard method == entry.method else {
+      throw CheckpointError(
+        .malformed, "its local header has another compression method than the directory. Get the file again.",
+        offset: entry.headerOffset)
+    }
+    try reader.skip(16)  // time, date, CRC-32 and sizes, which may be zero here
     let nameLength = Int(try reader.read(UInt16.self))
     let extraLength = Int(try reader.read(UInt16.self))
     guard try reader.readBytes(nameLength).utf8 ?? name == name else {

@@ -11,8 +11,9 @@ package func crc32(_ bytes: Bytes) -> UInt32 {
 
 /// Inflates a raw deflate stream (RFC 1951) of known size.
 ///
+/// - Parameter isPrefix: whether `size` bytes from the start are enough, whatever follows.
 /// - Throws: `.malformed` when the stream is damaged or does not give exactly `size` bytes.
-func inflate(_ compressed: Bytes, size: Int) throws(CheckpointError) -> Bytes {
+func inflate(_ compressed: Bytes, size: Int, isPrefix: Bool = false) throws(CheckpointError) -> Bytes {
   var stream = unsafe z_stream()
   let rawDeflate = -MAX_WBITS
   guard
@@ -26,7 +27,7 @@ func inflate(_ compressed: Bytes, size: Int) throws(CheckpointError) -> Bytes {
       var produced = 0
       // zlib counts with 32 bits: hand it at most 1 GiB of each at a time.
       let window = 1 << 30
-      while true {
+      while !(isPrefix && produced == size) {
         let input = min(source.count - consumed, window)
         let output = min(target.count - produced, window)
         unsafe stream.next_in = UnsafeMutablePointer(
@@ -50,7 +51,7 @@ func inflate(_ compressed: Bytes, size: Int) throws(CheckpointError) -> Bytes {
           throw CheckpointError(.malformed, "holds damaged deflate data. Get the file again.")
         }
       }
-      guard produced == size, consumed == source.count else {
+      guard produced == size, isPrefix || consumed == source.count else {
         throw CheckpointError(
           .malformed, "inflates to \(produced) bytes where \(size) are declared. Get the file again.")
       }

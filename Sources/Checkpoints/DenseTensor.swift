@@ -1,0 +1,316 @@
+// From quantized and sparse tensors to ordinary ones, as torch's dequantize() and to_dense() do it.
+
+extension Tensor {
+  /// The same values as an ordinary tensor: quantized integers become float32, sparse tensors get
+  /// their zeros. An ordinary tensor is returned as it is.
+  ///
+  /// - Throws: `.notRepresentable` for nested tensors, `.noElements` for those of the meta device,
+  ///   `.malformed` when the parts don't fit together, `.limitExceeded` beyond ``Limits/expandedBytes``.
+  public func dense(limits: Limits = Limits()) throws(CheckpointError) -> Tensor {
+    switch layout {
+    case .strided:
+      guard let quantization else { return self }
+      return try dequantized(quantization, limits)
+    case .nested, .jagged, .meta: throw layout.error
+    case .sparseCOO: return try denseFromCoordinates(limits)
+    case .sparseCSR, .sparseBSR: return try denseFromCompressed("crow_indices", "col_indices", limits)
+    case .sparseCSC, .sparseBSC: return try denseFromCompressed("ccol_indices", "row_indices", limits)
+    }
+  }
+
+  /// The tensors that a nested tensor holds, each a view of its buffer.
+  ///
+  /// - Throws: `.notRepresentable` when this is no nested tensor, `.malformed` or `.outsideStorage`
+  ///   when its parts don't fit together.
+  public func nestedParts() throws(CheckpointError) -> [Tensor] {
+    if layout == .jagged { return try jaggedParts() }
+    guard layout == .nested else {
+      throw CheckpointError(.notRepresentable, "is no nested tensor, so it has no parts.")
+    }
+    let buffer = try component("buffer")
+    let sizes = try component("sizes")
+    let strides = try component("strides")
+    let offsets = try component("storage_offsets").ints()
+    guard sizes.shape.count == 2, sizes.shape == strides.shape, sizes.shape[0] == offsets.count else {
+      throw CheckpointError(.malformed, "has sizes, strides and offsets that don't belong together.")
+    }
+    let rank = sizes.shape[1]
+    let (allSizes, allStrides) = (try sizes.ints(), try strides.ints())
+    var parts: [Tensor] = []
+    for index in offsets.indices {
+      let range = index * rank..<(index + 1) * rank
+      let (offset, overflow) = buffer.storageOffset.addingReportingOverflow(offsets[index])
+      guard !overflow else { throw CheckpointError(.malformed, "has an offset out of range.") }
+      parts.append(
+        try Tensor(
+          dtype: buffer.dtype, shape: Array(allSizes[range]), strides: Array(allStrides[range]),
+          storageOffset: offset, storage: buffer.storage))
+    }
+    return parts
+  }
+
+  /// The rows of `values` between each two of `offsets` or, where there are `lengths`, as many from there.
+  private func jaggedParts() throws(CheckpointError) -> [Tensor] {
+    let values = try component("values")
+    let offsets = try component("offsets").ints()
+    let lengths = components.contains { $0.name == "lengths" } ? try component("lengths").ints() : nil
+    guard let rows = values.shape.first, let rowStride = values.strides.first, !offsets.isEmpty,
+      lengths.map({ $0.count == offsets.count - 1 }) ?? true
+    else { throw Tensor.mismatchedParts(self) }
+    var parts: [Tensor] = []
+    for (index, (start, next)) in zip(offsets, offsets.dropFirst()).enumerated() {
+      guard 0 <= start, start <= next, next <= rows, lengths.map({ 0...(next - start) ~= $0[index] }) ?? true
+      else {
+        throw CheckpointError(.malformed, "has offsets that do not increase. Get the file again.")
+      }
+      parts.append(
+        try Tensor(
+          dtype: values.dtype, shape: [lengths?[index] ?? next - start] + values.shape.dropFirst(),
+          strides: values.strides, storageOffset: values.storageOffset &+ start &* rowStride,
+          storage: values.storage))
+    }
+    return parts
+  }
+
+  // MARK: Quantized
+
+  private func dequantized(_ quantization: Quantization, _ limits: Limits) throws(CheckpointError) -> Tensor {
+    try checkExpansion(elementCount.multipliedReportingOverflow(by: 4), limits)
+    let integers = try quantizedIntegers()
+    var values = [Float](repeating: 0, count: elementCount)
+    switch quantization {
+    case .perTensor(let scale, let zeroPoint):
+      let (scale, zeroPoint) = (Float(scale), Float(zeroPoint))
+      for index in values.indices { values[index] = scale * (Float(integers[index]) - zeroPoint) }
+    case .perChannel(let scales, let zeroPoints, let axis):
+      let inner = Tensor.product(Array(shape[(axis + 1)...])) ?? 0
+      let (scales, zeroPoints) = (scales.map { Float($0) }, zeroPoints.map { Float($0) })
+      for index in values.indices {
+        let channel = index / inner % scales.count
+        values[index] = scales[channel] * (Float(integers[index]) - zeroPoints[channel])
+      }
+    }
+    return try Tensor(shape: shape, values)
+  }
+
+  /// The integers of a quantized tensor in row-major order.
+  private func quantizedIntegers() throws(CheckpointError) -> [Int32] {
+    let bytes = try contiguousBytes()
+    let perByte = dtype.elementsPerByte
+    let bits = 8 / perByte
+    return (0..<elementCount).map { index in
+      switch dtype {
+      case .qint32: return bytes.load(Int32.self, at: index * 4) ?? 0
+      case .qint8: return Int32(bytes.load(Int8.self, at: index) ?? 0)
+      default:  // unsigned, the first element in the lowest bits
+        let byte = Int32(bytes.load(UInt8.self, at: index / perByte) ?? 0)
+        return byte >> Int32(index % perByte * bits) & (1 << Int32(bits) - 1)
+      }
+    }
+  }
+
+  // MARK: Sparse
+
+  /// Puts each value at its coordinates; values at the same coordinates add up.
+  private func denseFromCoordinates(_ limits: Limits) throws(CheckpointError) -> Tensor {
+    let (indices, values) = (try component("indices"), try component("values"))
+    guard indices.shape.count == 2, let count = values.shape.first, indices.shape[1] == count,
+      indices.shape[0] <= shape.count, values.shape.dropFirst().elementsEqual(shape[indices.shape[0]...])
+    else { throw Tensor.mismatchedParts(self) }
+    let sparseShape = Array(shape[..<indices.shape[0]])
+    let coordinates = try indices.ints()
+    let source = try values.contiguousBytes(limits: limits)
+    var assembly = try DenseAssembly(self, limits)
+    let pieceSize = (Tensor.product(Array(shape[sparseShape.count...])) ?? 0) &* dtype.size
+    for number in 0..<count {
+      var place = 0
+      for dimension in sparseShape.indices {
+        let coordinate = coordinates[dimension * count + number]
+        guard coordinate >= 0, coordinate < sparseShape[dimension] else {
+          throw Tensor.coordinateOutOfRange(coordinate, sparseShape[dimension])
+        }
+        // Wrapping: only a tensor without elements can have sizes whose product overflows.
+        place = place &* sparseShape[dimension] &+ coordinate
+      }
+      try assembly.add(source, from: number &* pieceSize, to: place &* pieceSize, count: pieceSize)
+    }
+    return try assembly.tensor()
+  }
+
+  /// Expands compressed rows (`crow_indices`) or columns (`ccol_indices`), of values or of blocks.
+  private func denseFromCompressed(
+    _ compressedName: String, _ plainName: String, _ limits: Limits
+  ) throws(CheckpointError) -> Tensor {
+    let (compressed, plain) = (try component(compressedName), try component(plainName))
+    let values = try component("values")
+    let batchRank = compressed.shape.count - 1
+    let blockRank = layout == .sparseBSR || layout == .sparseBSC ? 2 : 0
+    guard batchRank >= 0, shape.count >= batchRank + 2, plain.shape.count == batchRank + 1,
+      values.shape.count == shape.count - 1 + blockRank
+    else { throw Tensor.mismatchedParts(self) }
+    let (batch, count) = (Array(shape[..<batchRank]), plain.shape[batchRank])
+    let block = blockRank == 0 ? [1, 1] : Array(values.shape[batchRank + 1..<batchRank + 3])
+    let denseShape = Array(shape[(batchRank + 2)...])
+    let (rows, columns) = (shape[batchRank], shape[batchRank + 1])
+    guard block[0] > 0, block[1] > 0, rows.isMultiple(of: block[0]), columns.isMultiple(of: block[1]),
+      compressed.shape == batch + [
+        (compressedName == "crow_indices" ? rows / block[0] : columns / block[1]) + 1
+      ],
+      plain.shape == batch + [count],
+      values.shape == batch + [count] + (blockRank == 0 ? [] : block) + denseShape
+    else { throw Tensor.mismatchedParts(self) }
+
+    let (starts, others) = (try compressed.ints(), try plain.ints())
+    let source = try values.contiguousBytes(limits: limits)
+    var assembly = try DenseAssembly(self, limits)
+    let pieceSize = (Tensor.product(denseShape) ?? 0) &* dtype.size
+    guard pieceSize > 0 else { return try assembly.tensor() }
+    let lines = compressed.shape[batchRank] - 1
+    let otherLines = compressedName == "crow_indices" ? columns / block[1] : rows / block[0]
+    for batchIndex in 0..<(Tensor.product(batch) ?? 0) {
+      for line in 0..<lines {
+        let (start, end) = (
+          starts[batchIndex * (lines + 1) + line], starts[batchIndex * (lines + 1) + line + 1]
+        )
+        guard 0 <= start, start <= end, end <= count else {
+          throw CheckpointError(.malformed, "has \(compressedName) that do not increase. Get the file again.")
+        }
+        for number in start..<end {
+          let other = others[batchIndex * count + number]
+          guard other >= 0, other < otherLines else { throw Tensor.coordinateOutOfRange(other, otherLines) }
+          let (row, column) = compressedName == "crow_indices" ? (line, other) : (other, line)
+          for blockRow in 0..<block[0] {
+            for blockColumn in 0..<block[1] {
+              let from = ((batchIndex * count + number) * block[0] + blockRow) * block[1] + blockColumn
+              let to =
+                (batchIndex &* rows &+ row * block[0] + blockRow) &* columns &+ column * block[1]
+                + blockColumn
+              try assembly.add(source, from: from * pieceSize, to: to &* pieceSize, count: pieceSize)
+            }
+          }
+        }
+      }
+    }
+    return try assembly.tensor()
+  }
+
+  fileprivate func checkExpansion(
+    _ size: (partialValue: Int, overflow: Bool), _ limits: Limits
+  ) throws(CheckpointError) {
+    guard !size.overflow, size.partialValue <= limits.expandedBytes else {
+      throw CheckpointError(
+        .limitExceeded,
+        "is \(dtype) \(shape), more than \(limits.expandedBytes) bytes when dense; raise Limits.expandedBytes if you want it."
+      )
+    }
+  }
+
+  private static func mismatchedParts(_ tensor: Tensor) -> CheckpointError {
+    let parts = tensor.components.map { "\($0.name) \($0.tensor.shape)" }.joined(separator: ", ")
+    return CheckpointError(
+      .malformed, "is \(tensor.layout) \(tensor.shape), but its parts are \(parts). Get the file again.")
+  }
+
+  private static func coordinateOutOfRange(_ coordinate: Int, _ size: Int) -> CheckpointError {
+    CheckpointError(
+      .malformed, "has a value at index \(coordinate) of a dimension of \(size). Get the file again.")
+  }
+}
+
+extension StateDict {
+  /// The same tensors, with quantized and sparse ones as ordinary ones.
+  ///
+  /// - Throws: as ``Tensor/dense(limits:)``, with the tensor's name.
+  public func dense(limits: Limits = Limits()) throws(CheckpointError) -> StateDict {
+    var result = self
+    for (name, tensor) in self where tensor.layout != .strided || tensor.quantization != nil {
+      do throws(CheckpointError) {
+        try result.update(name, tensor.dense(limits: limits))
+      } catch {
+        throw error.forTensor(name)
+      }
+    }
+    return result
+  }
+}
+
+/// A dense tensor that is filled piece by piece; what lands twice in a place is added.
+private struct DenseAssembly {
+  private let dtype: DType
+  private let shape: [Int]
+  private var bytes: [UInt8]
+  /// Whether an element has a value yet.
+  private var isSet: [Bool]
+
+  init(_ tensor: Tensor, _ limits: Limits) throws(CheckpointError) {
+    let size = tensor.elementCount.multipliedReportingOverflow(by: tensor.dtype.size)
+    try tensor.checkExpansion(size, limits)
+    dtype = tensor.dtype
+    shape = tensor.shape
+    bytes = [UInt8](repeating: 0, count: size.partialValue)
+    isSet = [Bool](repeating: false, count: tensor.elementCount)
+  }
+
+  mutating func add(_ source: Bytes, from: Int, to: Int, count: Int) throws(CheckpointError) {
+    guard let piece = source.slice(from, count), to >= 0, to <= bytes.count - count else {
+      throw CheckpointError(.malformed, "has parts that don't belong together. Get the file again.")
+    }
+    let size = dtype.size
+    for offset in stride(from: 0, to: count, by: size) {
+      let place = to + offset
+      if isSet[place / size] {
+        try accumulate(piece, from: offset, to: place)
+      } else {
+        for byte in 0..<size { bytes[place + byte] = piece.load(UInt8.self, at: offset + byte) ?? 0 }
+        isSet[place / size] = true
+      }
+    }
+  }
+
+  /// Adds one element to the one that is there already.
+  private mutating func accumulate(_ piece: Bytes, from: Int, to: Int) throws(CheckpointError) {
+    func bits<T: FixedWidthInteger>(_ type: T.Type) -> (old: T, new: T) {
+      var old: T = 0
+      for byte in (0..<MemoryLayout<T>.size).reversed() {
+        old = old << 8 | T(truncatingIfNeeded: bytes[to + byte])
+      }
+      return (old, piece.load(type, at: from) ?? 0)
+    }
+    func set<T: FixedWidthInteger>(_ value: T) {
+      for byte in 0..<MemoryLayout<T>.size {
+        bytes[to + byte] = UInt8(truncatingIfNeeded: value >> T(8 * byte))
+      }
+    }
+    switch dtype {
+    case .float32:
+      let (old, new) = bits(UInt32.self)
+      set((Float(bitPattern: old) + Float(bitPattern: new)).bitPattern)
+    case .float64:
+      let (old, new) = bits(UInt64.self)
+      set((Double(bitPattern: old) + Double(bitPattern: new)).bitPattern)
+    case .int64, .uint64:
+      let (old, new) = bits(UInt64.self)
+      set(old &+ new)
+    case .int32, .uint32:
+      let (old, new) = bits(UInt32.self)
+      set(old &+ new)
+    case .int16, .uint16:
+      let (old, new) = bits(UInt16.self)
+      set(old &+ new)
+    case .int8, .uint8:
+      let (old, new) = bits(UInt8.self)
+      set(old &+ new)
+    case .bool:
+      let (old, new) = bits(UInt8.self)
+      set(old | new)
+    default:
+      throw CheckpointError(
+        .unsupported,
+        "is a sparse \(dtype) tensor with several values in one place. Save it after coalesce().")
+    }
+  }
+
+  func tensor() throws(CheckpointError) -> Tensor {
+    try Tensor(dtype: dtype, shape: shape, storage: Storage(Bytes(bytes)))
+  }
+}

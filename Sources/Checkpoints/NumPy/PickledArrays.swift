@@ -1,0 +1,100 @@
+// NumPy's arrays and scalars inside pickles, in all spellings:
+//
+//   numpy.core.multiarray._reconstruct(class, (0,), b'b'), then BUILD with
+//       (version, shape, dtype, is_fortran, data)                   protocols 0 to 4
+//   numpy.core.numeric._frombuffer(data, dtype, shape, order)       protocol 5
+//   numpy.core.multiarray.scalar(dtype, data)
+//
+// where `numpy.core` may be `numpy._core`, dtype is numpy.dtype('f4', …) with a state that holds the
+// byte order, and data is bytes in any of their spellings (TorchPickle.bytes).
+
+extension TensorBuilder {
+  /// Whether an array holds numbers, which arrays of objects and texts do not.
+  func isNumericArray(_ object: PickleObject) -> Bool {
+    guard case .array(let kind)? = pickle.known(object.callable),
+      let type = try? arrayParts(kind, object.arguments, state: object.state).type
+    else { return false }
+    return elementType(type) != nil
+  }
+
+  /// The array or scalar that `kind` makes.
+  func array(
+    _ kind: KnownName.ArrayRebuild, _ arguments: [PickleValue], state: PickleValue?
+  ) throws(CheckpointError) -> Tensor {
+    let parts = try arrayParts(kind, arguments, state: state)
+    guard let (dtype, isBigEndian) = elementType(parts.type) else {
+      throw CheckpointError(.unsupported, "is a NumPy array whose elements are no numbers that rsw knows.")
+    }
+    guard let shape = parts.shape, let data = pickle.bytes(parts.data) else {
+      throw CheckpointError(.malformed, "is not written as NumPy writes arrays. Get the file again.")
+    }
+    let tensor = try Tensor(
+      array: data, dtype, isBigEndian: isBigEndian, shape: shape, isFortran: parts.isFortran)
+    guard tensor.byteCount == data.count else {
+      throw CheckpointError(
+        .malformed,
+        "is a NumPy array \(dtype) \(shape) of \(tensor.byteCount) bytes, but \(data.count) are there. Get the file again."
+      )
+    }
+    return tensor
+  }
+
+  private struct ArrayParts {
+    let type: PickleValue
+    let shape: [Int]?
+    let isFortran: Bool
+    let data: PickleValue
+  }
+
+  private func arrayParts(
+    _ kind: KnownName.ArrayRebuild, _ arguments: [PickleValue], state: PickleValue?
+  ) throws(CheckpointError) -> ArrayParts {
+    let malformed = CheckpointError(.malformed, "is not written as NumPy writes arrays. Get the file again.")
+    switch kind {
+    case .scalar:
+      guard arguments.count == 2 else { throw malformed }
+      return ArrayParts(type: arguments[0], shape: [], isFortran: false, data: arguments[1])
+    case .fromBuffer:
+      guard arguments.count == 4 else { throw malformed }
+      return ArrayParts(
+        type: arguments[1], shape: pickle.ints(arguments[2]), isFortran: heap.string(arguments[3]) == "F",
+        data: arguments[0])
+    case .reconstruct:
+      guard let state, let parts = heap.sequence(state), parts.count >= 4 else { throw malformed }
+      // Version 0 had no version.
+      let fields = Array(parts.suffix(4))
+      return ArrayParts(
+        type: fields[1], shape: pickle.ints(fields[0]),
+        isFortran: fields[2] != .bool(false) && fields[2] != .int(0),
+        data: fields[3])
+    }
+  }
+
+  /// The type of `numpy.dtype('f4', …)`, and whether the elements are big-endian.
+  private func elementType(_ value: PickleValue) -> (DType, isBigEndian: Bool)? {
+    guard case .object(let object)? = heap.node(value), pickle.known(object.callable) == .arrayType,
+      let code = object.arguments.first.flatMap(heap.string)
+    else { return nil }
+    // The state is (version, byte order, …).
+    let order = object.state.flatMap(heap.sequence)?.dropFirst().first.flatMap(heap.string)
+    return NPY.elementType((order ?? "") + code) ?? NPY.elementType(code)
+  }
+}
+
+extension Tensor {
+  /// An array of NumPy's over `data`.
+  ///
+  /// - Throws: `.outsideStorage` when there is too little data, `.malformed` or `.limitExceeded` for the shape.
+  init(
+    array data: Bytes, _ dtype: DType, isBigEndian: Bool, shape: [Int], isFortran: Bool
+  ) throws(CheckpointError) {
+    let size = dtype.componentSize
+    let source: Storage.Source =
+      isBigEndian && size > 1 ? .generated { data.swappingBytes(ofElements: size) } : .bytes(data)
+    try self.init(
+      dtype: dtype, shape: shape,
+      strides: isFortran
+        ? Tensor.contiguousStrides(shape.reversed()).reversed() : Tensor.contiguousStrides(shape),
+      storage: Storage(source, byteCount: data.count))
+  }
+}

@@ -1,0 +1,233 @@
+// From the calls that PyTorch's pickles ask for to tensors: the rebuild functions of
+// torch/_utils.py and torch/_tensor.py, for tensors that are views of one storage.
+// CompositeTensors.swift has those made of several, NumPy/PickledArrays.swift those of NumPy.
+
+/// Builds tensors from a ``TorchPickle``; storages that tensors share are built once.
+final class TensorBuilder {
+  let pickle: TorchPickle
+  private var storages: [StorageIdentity: Storage] = [:]
+  /// Storages that lie in the pickle, by the node that holds them.
+  private var embeddedStorages: [PickleReference: (Storage, DType)] = [:]
+
+  /// What tensors that share memory have in common.
+  private struct StorageIdentity: Hashable {
+    let key: String
+    let view: String?
+    let componentSize: Int
+  }
+
+  init(_ pickle: TorchPickle) {
+    self.pickle = pickle
+  }
+
+  var heap: PickleHeap { pickle.heap }
+
+  // MARK: Recognition
+
+  /// Whether `value` is a tensor, as far as its name tells.
+  func isTensor(_ value: PickleValue) -> Bool {
+    switch heap.node(value) {
+    case .object(let object)?:
+      switch pickle.known(object.callable) {
+      case .tensor: return true
+      case .array: return isNumericArray(object)
+      case .wrapper: return pickle.unwrapped(value) != value && isTensor(pickle.unwrapped(value))
+      default: return false
+      }
+    case .persistent(let identifier)?:
+      return heap.storageKey(identifier).map { pickle.persistentTensors[$0] != nil } ?? false
+    default: return false
+    }
+  }
+
+  /// Whether `value` is a NumPy scalar, such as a best score beside the weights.
+  func isScalar(_ value: PickleValue) -> Bool {
+    guard case .object(let object)? = heap.node(value) else { return false }
+    return pickle.known(object.callable) == .array(.scalar)
+  }
+
+  // MARK: Tensors
+
+  /// The tensor that `value` describes.
+  ///
+  /// - Throws: `.malformed` when its arguments are not what PyTorch writes, `.unsupported` for a
+  ///   kind of tensor that is not read, `.missingRecord` and `.outsideStorage` for its storage.
+  func tensor(_ value: PickleValue) throws(CheckpointError) -> Tensor {
+    var value = pickle.unwrapped(value)
+    for _ in 0..<TorchPickle.deepestWrapping {
+      if case .persistent(let identifier)? = heap.node(value), let key = heap.storageKey(identifier),
+        let tensor = pickle.persistentTensors[key]
+      {
+        return tensor
+      }
+      guard case .object(let object)? = heap.node(value) else { throw TensorBuilder.notATensor }
+      switch try step(object) {
+      case .done(let tensor): return tensor
+      case .inner(let inner): value = inner
+      }
+    }
+    throw CheckpointError(.malformed, "is wrapped in itself. Get the file again.")
+  }
+
+  /// A tensor, or the value that holds it.
+  private enum Step {
+    case done(Tensor)
+    case inner(PickleValue)
+  }
+
+  private func step(_ object: PickleObject) throws(CheckpointError) -> Step {
+    switch pickle.known(object.callable) {
+    case .tensor(.fromType):
+      // (function, class, arguments, state): what `function` would return, whatever the class.
+      guard object.arguments.count > 2, let inner = heap.sequence(object.arguments[2]) else {
+        throw TensorBuilder.notATensor
+      }
+      let state = object.arguments.count > 3 ? object.arguments[3] : nil
+      return try call(object.arguments[0], inner, state: state)
+    default: return try call(object.callable, object.arguments, state: object.state)
+    }
+  }
+
+  /// What calling `function` would give.
+  private func call(
+    _ function: PickleValue, _ arguments: [PickleValue], state: PickleValue?
+  ) throws(CheckpointError) -> Step {
+    switch pickle.known(function) {
+    case .tensor(.first), .tensor(.fromArray):
+      guard let data = arguments.first else { throw TensorBuilder.notATensor }
+      return .inner(data)
+    case .tensor(.fromType):
+      guard arguments.count > 2, let inner = heap.sequence(arguments[2]) else {
+        throw TensorBuilder.notATensor
+      }
+      return try call(arguments[0], inner, state: arguments.count > 3 ? arguments[3] : nil)
+    case .tensor(.wrapperSubclass): return .inner(try wrapped(state))
+    case .tensor(.strided):
+      return .done(try resolved(view(arguments, dtype: nil), arguments.dropFirst(6).first))
+    case .tensor(.stridedWithType):
+      guard arguments.count > 6 else { throw TensorBuilder.notATensor }
+      return .done(try resolved(view(arguments, dtype: dtype(arguments[6])), arguments.dropFirst(7).first))
+    case .tensor(.quantized): return .done(try quantized(arguments))
+    case .tensor(.sparse): return .done(try sparse(arguments))
+    case .tensor(.nested): return .done(try nested(arguments))
+    case .tensor(.jagged): return .done(try jagged(arguments))
+    case .tensor(.meta): return .done(try meta(arguments))
+    case .array(let kind): return .done(try array(kind, arguments, state: state))
+    default:
+      throw CheckpointError(
+        .unsupported,
+        "is rebuilt by \(quoted(pickle.name(function) ?? "something without a name")), which rsw does not know."
+      )
+    }
+  }
+
+  /// (storage, offset, size, stride, …) as a view.
+  func view(_ arguments: [PickleValue], dtype: DType?) throws(CheckpointError) -> Tensor {
+    guard arguments.count >= 4, let offset = heap.int(arguments[1]), let shape = pickle.ints(arguments[2]),
+      let strides = pickle.ints(arguments[3])
+    else { throw TensorBuilder.notATensor }
+    let (storage, storageType) = try storage(arguments[0], dtype)
+    return try Tensor(
+      dtype: dtype ?? storageType, shape: shape, strides: strides, storageOffset: offset, storage: storage)
+  }
+
+  /// `torch.float32` and its like.
+  func dtype(_ value: PickleValue) throws(CheckpointError) -> DType {
+    if case .dtype(let dtype)? = pickle.known(value) { return dtype }
+    throw CheckpointError(
+      .unsupported, "has the unknown dtype \(quoted(heap.globalName(value) ?? "that is no name")).")
+  }
+
+  // MARK: Lazy conjugation and negation
+
+  /// PyTorch conjugates and negates lazily, by a flag beside the tensor; here it is done when the
+  /// elements are read.
+  private func resolved(_ tensor: Tensor, _ metadata: PickleValue?) throws(CheckpointError) -> Tensor {
+    var flips: Set<LazyFlip> = []
+    for (key, value) in metadata.flatMap(pickle.entries) ?? [] {
+      if let flip = heap.string(key).flatMap(LazyFlip.init), value != .bool(false) { flips.insert(flip) }
+    }
+    guard !flips.isEmpty else { return tensor }
+    guard let resolve = tensor.flipping(flips) else {
+      throw CheckpointError(.malformed, "is \(tensor.dtype) and said to be conjugated or negated lazily.")
+    }
+    return try Tensor(
+      dtype: tensor.dtype, shape: tensor.shape,
+      storage: Storage(
+        .generated(resolve), byteCount: tensor.byteCount, origin: tensor.storage.origin,
+        device: tensor.storage.device))
+  }
+
+  // MARK: Storages
+
+  /// The storage that `value` names or holds, and the type of its elements.
+  private func storage(
+    _ value: PickleValue, _ elementType: DType?
+  ) throws(CheckpointError) -> (Storage, DType) {
+    switch heap.node(value) {
+    case .persistent(let identifier)?:
+      guard var reference = try pickle.storageReference(identifier) else { throw TensorBuilder.notATensor }
+      // Untyped storages count bytes; what these mean only the tensor knows.
+      if let elementType { reference.componentSize = elementType.componentSize }
+      let identity = StorageIdentity(
+        key: reference.key, view: reference.view?.key, componentSize: reference.componentSize)
+      if let storage = storages[identity] { return (storage, reference.dtype) }
+      let storage = try pickle.storage(reference)
+      storages[identity] = storage
+      return (storage, reference.dtype)
+    case .object(let object)? where pickle.known(object.callable) == .storageFromBytes:
+      return try embeddedStorage(value, object)
+    default: throw TensorBuilder.notATensor
+    }
+  }
+
+  /// A storage that `pickle.dump` of a tensor writes: a file of `torch.save` in a string of bytes.
+  private func embeddedStorage(
+    _ value: PickleValue, _ object: PickleObject
+  ) throws(CheckpointError) -> (Storage, DType) {
+    if case .node(let reference) = value, let known = embeddedStorages[reference] { return known }
+    guard case .node(let reference) = value, let file = object.arguments.first.flatMap(pickle.bytes) else {
+      throw TensorBuilder.notATensor
+    }
+    let inner = try TorchLegacy(file, limits: .standard).pickle
+    guard case .persistent(let identifier)? = inner.heap.node(inner.heap.root),
+      let innerReference = try inner.storageReference(identifier)
+    else {
+      throw CheckpointError(
+        .malformed, "has a storage in the pickle that holds something else. Get the file again.")
+    }
+    let found = (try inner.storage(innerReference), innerReference.dtype)
+    embeddedStorages[reference] = found
+    return found
+  }
+
+  static let notATensor = CheckpointError(
+    .malformed, "is not written as PyTorch writes tensors. Get the file again.")
+}
+
+/// What PyTorch puts off until the elements are used.
+private enum LazyFlip: String {
+  case conj, neg
+}
+
+extension Tensor {
+  /// Makes the elements with the signs that the flags mean; nil for types that have no sign.
+  fileprivate func flipping(_ flips: Set<LazyFlip>) -> (@Sendable () throws(CheckpointError) -> Bytes)? {
+    let isComplex = dtype.componentSize < dtype.size
+    guard isComplex || dtype.isFloatingPoint, !flips.contains(.conj) || isComplex else { return nil }
+    let size = dtype.componentSize
+    // The sign of a number is its highest bit. Both flags together leave the imaginary part alone.
+    let flipsReal = flips.contains(.neg)
+    let flipsImaginary = flips.contains(.conj) != flips.contains(.neg)
+    return { () throws(CheckpointError) in
+      let source = try contiguousBytes()
+      return unsafe Bytes(count: source.count) { target in
+        unsafe source.withUnsafeBytes { source in unsafe target.copyMemory(from: source) }
+        for number in 0..<source.count / size
+        where isComplex && !number.isMultiple(of: 2) ? flipsImaginary : flipsReal {
+          unsafe target[number * size + size - 1] ^= 0x80
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,49 @@
+// Zip archives that hold checkpoints as members, as reinforcement-learning libraries and model
+// servers write them: each member is a file of its own.
+
+enum ZipMembers {
+  /// How much of a member is looked at to recognise it.
+  private static let sniffed = 1024
+
+  /// The bytes of the member named `name`.
+  ///
+  /// - Throws: `.missingRecord` when there is none of this name.
+  static func member(_ name: String, of file: Bytes, limits: Limits) throws(CheckpointError) -> Bytes {
+    guard file.hasPrefix("PK") || ZipArchive.recognizes(file) else {
+      throw CheckpointError(.notACheckpoint, "is no zip archive, so it has no members.")
+    }
+    let archive = try ZipArchive(file, limits: limits)
+    guard let record = archive[name] else {
+      let names = archive.records.prefix(20).map { quoted($0.name) }.joined(separator: ", ")
+      throw CheckpointError(.missingRecord, "is not in the archive, which holds \(names).", record: name)
+    }
+    return try record.bytes()
+  }
+
+  /// The error for an archive that is no checkpoint, which names the members that are.
+  static func notACheckpoint(_ archive: ZipArchive, limits: Limits) -> CheckpointError {
+    let members = archive.records.filter { record in
+      guard let start = try? record.prefix(sniffed) else { return false }
+      return isCheckpoint(start, limits)
+    }
+    guard let first = members.first else {
+      return CheckpointError(
+        .notACheckpoint,
+        "is a zip archive without a data.pkl or any other checkpoint, so torch.save did not write it.")
+    }
+    let names = members.prefix(20).map { quoted($0.name) }.joined(separator: ", ")
+    return CheckpointError(
+      .ambiguous,
+      "is a zip archive that holds checkpoints as members: \(names). Choose one with --member, such as --member \(printable(first.name))."
+    )
+  }
+
+  /// Whether a file that begins with `start` is a checkpoint, as far as that tells.
+  private static func isCheckpoint(_ start: Bytes, _ limits: Limits) -> Bool {
+    guard let format = try? FileFormat(of: start, limits: limits) else { return false }
+    switch format {
+    case .zip, .tar, .legacy, .pickle, .safetensors, .npy: return true
+    case .index: return false
+    }
+  }
+}
