@@ -82,12 +82,14 @@ extension Tensor {
     case .perTensor(let scale, let zeroPoint):
       let (scale, zeroPoint) = (Float(scale), Float(zeroPoint))
       for index in values.indices { values[index] = scale * (Float(integers[index]) - zeroPoint) }
-    case .perChannel(let scales, let zeroPoints, let axis):
+    case .perChannel(let scales, let zeroPoints, let axis, let precision):
       let inner = Tensor.product(Array(shape[(axis + 1)...])) ?? 0
-      let (scales, zeroPoints) = (scales.map { Float($0) }, zeroPoints.map { Float($0) })
       for index in values.indices {
         let channel = index / inner % scales.count
-        values[index] = scales[channel] * (Float(integers[index]) - zeroPoints[channel])
+        values[index] =
+          precision == .float32
+          ? Float(scales[channel]) * (Float(integers[index]) - Float(zeroPoints[channel]))
+          : Float(scales[channel] * (Double(integers[index]) - zeroPoints[channel]))
       }
     }
     return try Tensor(shape: shape, values)
@@ -122,6 +124,7 @@ extension Tensor {
     let source = try values.contiguousBytes(limits: limits)
     var assembly = try DenseAssembly(self, limits)
     let pieceSize = (Tensor.product(Array(shape[sparseShape.count...])) ?? 0) &* dtype.size
+    guard pieceSize > 0 else { return try assembly.tensor() }
     for number in 0..<count {
       var place = 0
       for dimension in sparseShape.indices {
@@ -153,9 +156,9 @@ extension Tensor {
     let denseShape = Array(shape[(batchRank + 2)...])
     let (rows, columns) = (shape[batchRank], shape[batchRank + 1])
     guard block[0] > 0, block[1] > 0, rows.isMultiple(of: block[0]), columns.isMultiple(of: block[1]),
-      compressed.shape == batch + [
-        (compressedName == "crow_indices" ? rows / block[0] : columns / block[1]) + 1
-      ],
+      compressed.shape.dropLast().elementsEqual(batch),
+      compressed.shape[batchRank] - 1
+        == (compressedName == "crow_indices" ? rows / block[0] : columns / block[1]),
       plain.shape == batch + [count],
       values.shape == batch + [count] + (blockRank == 0 ? [] : block) + denseShape
     else { throw Tensor.mismatchedParts(self) }

@@ -63,6 +63,13 @@ public struct Limits: Sendable {
 
   package static let standard = Limits()
 
+  /// The memory that the paths of tensors may take together, in a pickle of `objectCount` objects.
+  package func nameMemory(forObjects objectCount: Int) -> Int {
+    let longName = 1024
+    return objectCount.multipliedReportingOverflow(by: longName).partialValue.saturatingAdding(
+      pickleBaseMemory)
+  }
+
   /// The memory that the objects of a pickle in a file of `byteCount` bytes may take.
   package func pickleMemory(forFileOf byteCount: Int) -> Int {
     let (scaled, overflow) = byteCount.multipliedReportingOverflow(by: pickleMemoryRatio)

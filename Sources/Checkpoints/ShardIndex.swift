@@ -64,9 +64,9 @@ struct ShardIndex {
       }
       try result.append(tensor, found)
     }
+    let mapped = Set(weightMap.lazy.map { CodeUnitKey($0.tensor) })
     for file in files {
       guard let shard = shards[file] else { continue }
-      let mapped = Set(weightMap.lazy.map { CodeUnitKey($0.tensor) })
       for (name, tensor) in shard where !mapped.contains(CodeUnitKey(name)) {
         try result.append(name, tensor)
       }

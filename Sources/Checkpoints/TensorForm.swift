@@ -43,15 +43,15 @@ public enum Layout: String, Sendable, CustomStringConvertible {
 public enum Quantization: Sendable, Equatable {
   /// One scale for all elements.
   case perTensor(scale: Double, zeroPoint: Int)
-  /// A scale and zero point for each index along `axis`.
-  case perChannel(scales: [Double], zeroPoints: [Double], axis: Int)
+  /// A scale and zero point for each index along `axis`; `precision` is the type that PyTorch computes in.
+  case perChannel(scales: [Double], zeroPoints: [Double], axis: Int, precision: DType)
 
   /// - Throws: `.malformed` when there are not as many scales as channels.
   func check(_ tensor: Tensor) throws(CheckpointError) {
     guard tensor.dtype.isQuantized else {
       throw CheckpointError(.malformed, "is \(tensor.dtype), which can't be quantized. Get the file again.")
     }
-    guard case .perChannel(let scales, let zeroPoints, let axis) = self else { return }
+    guard case .perChannel(let scales, let zeroPoints, let axis, _) = self else { return }
     guard tensor.shape.indices.contains(axis), scales.count == tensor.shape[axis],
       zeroPoints.count == scales.count
     else {

@@ -39,7 +39,8 @@ struct List: ParsableCommand {
   private func form(_ tensor: Tensor) -> String {
     switch tensor.quantization {
     case .perTensor(let scale, let zeroPoint)?: return "quantized: scale \(scale), zero point \(zeroPoint)"
-    case .perChannel(let scales, _, let axis)?: return "quantized: \(scales.count) scales along axis \(axis)"
+    case .perChannel(let scales, _, let axis, _)?:
+      return "quantized: \(scales.count) scales along axis \(axis)"
     case nil: return tensor.layout == .strided ? "" : "\(tensor.layout)"
     }
   }
@@ -61,7 +62,7 @@ struct List: ParsableCommand {
   private func quantization(_ tensor: Tensor) -> [(name: String, value: JSON)] {
     switch tensor.quantization {
     case .perTensor(let scale, let zeroPoint)?: [("scale", .double(scale)), ("zero_point", .int(zeroPoint))]
-    case .perChannel(let scales, let zeroPoints, let axis)?:
+    case .perChannel(let scales, let zeroPoints, let axis, _)?:
       [
         ("scales", .array(scales.map { .double($0) })),
         ("zero_points", .array(zeroPoints.map { .double($0) })),

@@ -102,11 +102,13 @@ public struct Bytes: Sendable {
   public var array: [UInt8] { unsafe withUnsafeBytes { bytes in unsafe [UInt8](bytes) } }
 
   /// A copy with the bytes of each run of `size` in reverse order: from big-endian to little-endian.
+  /// What is left over at the end stays as it is.
   package func swappingBytes(ofElements size: Int) -> Bytes {
     unsafe Bytes(count: count) { target in
       unsafe withUnsafeBytes { source in
         for index in 0..<count {
-          unsafe target[index] = source[index / size * size + (size - 1 - index % size)]
+          let run = index / size * size
+          unsafe target[index] = source[run + size <= count ? run + (size - 1 - index % size) : index]
         }
       }
     }

@@ -2,7 +2,8 @@
 //
 //   numpy.core.multiarray._reconstruct(class, (0,), b'b'), then BUILD with
 //       (version, shape, dtype, is_fortran, data)                   protocols 0 to 4
-//   numpy.core.numeric._frombuffer(data, dtype, shape, order)       protocol 5
+//   numpy.core.numeric._frombuffer(data, dtype, shape, order[, axes])   protocol 5; with axes the
+//       shape is that of the memory, and the array is its transpose
 //   numpy.core.multiarray.scalar(dtype, data)
 //
 // where `numpy.core` may be `numpy._core`, dtype is numpy.dtype('f4', …) with a state that holds the
@@ -28,8 +29,9 @@ extension TensorBuilder {
     guard let shape = parts.shape, let data = pickle.bytes(parts.data) else {
       throw CheckpointError(.malformed, "is not written as NumPy writes arrays. Get the file again.")
     }
-    let tensor = try Tensor(
+    let stored = try Tensor(
       array: data, dtype, isBigEndian: isBigEndian, shape: shape, isFortran: parts.isFortran)
+    let tensor = if let axes = parts.axes { try stored.transposed(axes) } else { stored }
     guard tensor.byteCount == data.count else {
       throw CheckpointError(
         .malformed,
@@ -44,6 +46,8 @@ extension TensorBuilder {
     let shape: [Int]?
     let isFortran: Bool
     let data: PickleValue
+    /// The order of the axes, where they do not lie in memory as they are counted.
+    var axes: [Int]?
   }
 
   private func arrayParts(
@@ -55,10 +59,15 @@ extension TensorBuilder {
       guard arguments.count == 2 else { throw malformed }
       return ArrayParts(type: arguments[0], shape: [], isFortran: false, data: arguments[1])
     case .fromBuffer:
-      guard arguments.count == 4 else { throw malformed }
-      return ArrayParts(
+      guard arguments.count == 4 || arguments.count == 5 else { throw malformed }
+      var parts = ArrayParts(
         type: arguments[1], shape: pickle.ints(arguments[2]), isFortran: heap.string(arguments[3]) == "F",
         data: arguments[0])
+      if heap.string(arguments[3]) == "K", arguments.count == 5, arguments[4] != .none {
+        guard let axes = pickle.ints(arguments[4]) else { throw malformed }
+        parts.axes = axes
+      }
+      return parts
     case .reconstruct:
       guard let state, let parts = heap.sequence(state), parts.count >= 4 else { throw malformed }
       // Version 0 had no version.
@@ -82,6 +91,18 @@ extension TensorBuilder {
 }
 
 extension Tensor {
+  /// The view whose axes are those of this tensor in the order of `axes`.
+  ///
+  /// - Throws: `.malformed` when `axes` does not name each axis once.
+  fileprivate func transposed(_ axes: [Int]) throws(CheckpointError) -> Tensor {
+    guard axes.sorted() == Array(shape.indices) else {
+      throw CheckpointError(.malformed, "has \(shape.count) axes in the order \(axes). Get the file again.")
+    }
+    return try Tensor(
+      dtype: dtype, shape: axes.map { shape[$0] }, strides: axes.map { strides[$0] },
+      storageOffset: storageOffset, storage: storage)
+  }
+
   /// An array of NumPy's over `data`.
   ///
   /// - Throws: `.outsideStorage` when there is too little data, `.malformed` or `.limitExceeded` for the shape.

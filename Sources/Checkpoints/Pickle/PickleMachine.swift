@@ -260,10 +260,16 @@ package struct PickleMachine {
 
   /// LONG1 and LONG4: two's complement, little-endian, of any length.
   private mutating func pushLong(_ bytes: Bytes) {
-    guard bytes.count <= 8 else { return push(.bigInteger(bytes)) }
+    // Bytes that only repeat the sign say nothing.
+    let sign: UInt8 = (bytes.load(UInt8.self, at: bytes.count - 1) ?? 0) & 0x80 == 0 ? 0 : 0xFF
+    var count = bytes.count
+    while count > 8, bytes.load(UInt8.self, at: count - 1) == sign,
+      (bytes.load(UInt8.self, at: count - 2) ?? 0) & 0x80 == sign & 0x80
+    { count -= 1 }
+    guard count <= 8 else { return push(.bigInteger(bytes)) }
     var value: UInt64 = 0
-    for byte in bytes.array.reversed() { value = value << 8 | UInt64(byte) }
-    let unused = 64 - 8 * bytes.count
+    for byte in bytes.array.prefix(count).reversed() { value = value << 8 | UInt64(byte) }
+    let unused = 64 - 8 * count
     stack.append(.int(Int(Int64(bitPattern: value << unused) >> unused)))
   }
 

@@ -7,6 +7,8 @@ struct TensorWalk {
   private let builder: TensorBuilder
   private let limits: Limits
   private var steps: [Step] = []
+  /// What the names take so far.
+  private var nameBytes = 0
 
   /// One step of a path: how its value is reached from the one before.
   private struct Step {
@@ -23,10 +25,9 @@ struct TensorWalk {
   /// - Throws: `.malformed` when two tensors have the same path, or what is wrong with a tensor.
   static func tensors(of pickles: [TorchPickle], limits: Limits) throws(CheckpointError) -> StateDict {
     var stateDict = StateDict()
-    var places: [CodeUnitKey: String] = [:]
     for pickle in pickles {
       var walk = TensorWalk(builder: TensorBuilder(pickle), limits: limits)
-      try walk.collect(into: &stateDict, &places)
+      try walk.collect(into: &stateDict)
     }
     return stateDict
   }
@@ -37,22 +38,22 @@ struct TensorWalk {
   }
 
   private mutating func collect(
-    into stateDict: inout StateDict, _ places: inout [CodeUnitKey: String]
+    into stateDict: inout StateDict
   ) throws(CheckpointError) {
     let root = builder.heap.root
     let rootName = builder.pickle.name
     steps = [Step(parent: nil, name: rootName, access: rootName, depth: 0)]
     var visited: Set<PickleReference> = []
+    var named: [CodeUnitKey: Int] = [:]
     var pending = [(value: root, step: 0)]
     while let (value, step) = pending.popLast() {
       guard case .node(let reference) = value else { continue }
       if builder.isTensor(value) {
         let name = try name(step)
-        let place = access(step)
-        if let other = places.updateValue(place, forKey: CodeUnitKey(name)) {
+        if let other = named.updateValue(step, forKey: CodeUnitKey(name)) {
           throw CheckpointError(
             .malformed,
-            "two tensors have this path: \(printable(other)) and \(printable(place)). Choose one with --key.",
+            "two tensors have this path: \(printable(access(other))) and \(printable(access(step))). Choose one with --key.",
             key: name)
         }
         try builder.append(value, as: name, to: &stateDict)
@@ -104,12 +105,18 @@ struct TensorWalk {
     return result
   }
 
-  private func name(_ step: Int) throws(CheckpointError) -> String {
+  private mutating func name(_ step: Int) throws(CheckpointError) -> String {
     guard steps[step].depth <= limits.pathNesting else {
       throw CheckpointError(.limitExceeded, "holds a tensor more than \(limits.pathNesting) levels deep.")
     }
-    let name = path(step).map(\.name).filter { !$0.isEmpty }.joined(separator: ".")
-    return name.isEmpty ? StateDictSearch.loneTensorName : name
+    // The root of a file has no name of its own; a key may be empty.
+    let parts = path(step).map(\.name).dropFirst(steps[0].name.isEmpty ? 1 : 0)
+    nameBytes = parts.reduce(nameBytes) { $0.saturatingAdding($1.utf8.count + 1) }
+    guard nameBytes <= limits.nameMemory(forObjects: builder.heap.nodes.count) else {
+      throw TensorBuilder.longNames
+    }
+    let name = parts.joined(separator: ".")
+    return parts.isEmpty ? StateDictSearch.loneTensorName : name
   }
 
   /// How the tensor would be reached in Python.

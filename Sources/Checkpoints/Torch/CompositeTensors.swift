@@ -16,12 +16,13 @@ extension TensorBuilder {
       guard parameters.count == 3, let scale = number(parameters[1]), let zeroPoint = heap.int(parameters[2])
       else { throw TensorBuilder.notATensor }
       return try Tensor(integers, quantization: .perTensor(scale: scale, zeroPoint: zeroPoint))
-    case .perChannelQuantization:
+    case .perChannelQuantization(let precision):
       guard parameters.count == 4, let axis = heap.int(parameters[3]) else { throw TensorBuilder.notATensor }
       return try Tensor(
         integers,
         quantization: .perChannel(
-          scales: numbers(parameters[1]), zeroPoints: numbers(parameters[2]), axis: axis))
+          scales: numbers(parameters[1]), zeroPoints: numbers(parameters[2]), axis: axis,
+          precision: precision))
     default:
       throw CheckpointError(
         .unsupported, "is quantized by \(quoted(heap.globalName(scheme) ?? "something without a name")).")

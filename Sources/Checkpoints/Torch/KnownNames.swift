@@ -17,7 +17,7 @@ enum KnownName: Sendable, Equatable {
   /// `torch.serialization._get_layout`
   case layout
   case perTensorQuantization
-  case perChannelQuantization
+  case perChannelQuantization(DType)
   /// A dict or a subclass of it.
   case dictionary
   /// A list, tuple or set that is made from its first argument.
@@ -36,13 +36,17 @@ enum KnownName: Sendable, Equatable {
 
   /// PyTorch's rebuild functions, by what they take.
   enum Rebuild: Sendable {
-    case strided, stridedWithType, quantized, sparse, nested, jagged, meta, wrapperSubclass
+    /// (storage, offset, size, stride, …)
+    case strided, stridedWithType
+    /// The same as the object's state, as the first PyTorch wrote it.
+    case stridedState
+    case quantized, sparse, nested, jagged, meta, wrapperSubclass
     /// The tensor is the first argument.
     case first
     /// (function, class, arguments, state)
     case fromType
-    /// (array, dtype, device, requires_grad)
-    case fromArray
+    /// (array or tensor, dtype, device, requires_grad)
+    case ofDevice
   }
 
   enum ArrayRebuild: Sendable {
@@ -68,9 +72,9 @@ enum KnownName: Sendable, Equatable {
       "torch._utils._rebuild_wrapper_subclass": .tensor(.wrapperSubclass),
       "torch._utils._rebuild_parameter": .tensor(.first),
       "torch._utils._rebuild_parameter_with_state": .tensor(.first),
-      "torch._utils._rebuild_device_tensor_from_cpu_tensor": .tensor(.first),
-      "torch._utils._rebuild_device_tensor_from_numpy": .tensor(.fromArray),
-      "torch._utils._rebuild_xla_tensor": .tensor(.fromArray),
+      "torch._utils._rebuild_device_tensor_from_cpu_tensor": .tensor(.ofDevice),
+      "torch._utils._rebuild_device_tensor_from_numpy": .tensor(.ofDevice),
+      "torch._utils._rebuild_xla_tensor": .tensor(.ofDevice),
       "torch._tensor._rebuild_from_type": .tensor(.fromType),
       "torch._tensor._rebuild_from_type_v2": .tensor(.fromType),
       // Before torch 0.4 a parameter was a class called with its data.
@@ -85,8 +89,8 @@ enum KnownName: Sendable, Equatable {
       "torch.UntypedStorage": .storage(.uint8),
       "torch.serialization._get_layout": .layout,
       "torch.per_tensor_affine": .perTensorQuantization,
-      "torch.per_channel_affine": .perChannelQuantization,
-      "torch.per_channel_affine_float_qparams": .perChannelQuantization,
+      "torch.per_channel_affine": .perChannelQuantization(.float64),
+      "torch.per_channel_affine_float_qparams": .perChannelQuantization(.float32),
 
       "collections.OrderedDict": .dictionary,
       "collections.defaultdict": .dictionary,
@@ -122,6 +126,8 @@ enum KnownName: Sendable, Equatable {
     for (name, dtype) in DType.storageClasses {
       // The class of a storage on a GPU lies in `torch.cuda`.
       for module in ["torch.", "torch.cuda.", "torch.storage."] { table[module + name] = .storage(dtype) }
+      let tensorClass = String(name.dropLast("Storage".count)) + "Tensor"
+      for module in ["torch.", "torch.cuda."] { table[module + tensorClass] = .tensor(.stridedState) }
     }
     for (name, dtype) in DType.torchNames { table["torch." + name] = .dtype(dtype) }
     for name in harmlessNames { table[name] = .harmless }

@@ -85,6 +85,7 @@ extension TensorBuilder {
     var open: Set<PickleReference> = []
     var pending = [Task.enter(root, prefix: "", depth: 0)]
     var steps = 0
+    var nameBytes = 0
     while let task = pending.popLast() {
       guard case .enter(let value, let prefix, let depth) = task else {
         if case .leave(let reference) = task { open.remove(reference) }
@@ -104,6 +105,12 @@ extension TensorBuilder {
         throw CheckpointError(
           .limitExceeded, "has modules nested more than \(limits.pathNesting) levels deep.")
       }
+      for child in module.tensors + module.modules {
+        nameBytes = nameBytes.saturatingAdding(prefix.utf8.count + child.name.utf8.count)
+      }
+      guard nameBytes <= limits.nameMemory(forObjects: heap.nodes.count) else {
+        throw TensorBuilder.longNames
+      }
       found += module.tensors.map { (prefix + $0.name, $0.value) }
       pending.append(.leave(reference))
       pending += module.modules.reversed().map {
@@ -112,4 +119,9 @@ extension TensorBuilder {
     }
     return found
   }
+
+  static let longNames = CheckpointError(
+    .limitExceeded,
+    "gives its tensors names that are longer together than the file justifies. Get the file again, or raise Limits.pickleBaseMemory."
+  )
 }

@@ -11,6 +11,9 @@ struct StateDictSearch {
   /// The names that training scripts give the weights.
   private static let wrappers: Set = ["state_dict", "model_state_dict", "model", "net", "params"]
 
+  /// Longer paths than this lead to no state dict.
+  private static let longestName = 4096
+
   /// The name of a tensor that was saved alone.
   static let loneTensorName = "tensor"
 
@@ -43,6 +46,7 @@ struct StateDictSearch {
     let path: [String]
     let value: PickleValue
     var name: String { path.joined(separator: ".") }
+    var nameBytes: Int { path.reduce(0) { $0 + $1.utf8.count + 1 } }
   }
 
   /// What is looked into: dicts with text for keys and modules, as state dicts are; or lists, dicts
@@ -73,22 +77,27 @@ struct StateDictSearch {
     return pickle.attributes(object).map { (pickle.keyName($0.key), $0.value) }
   }
 
-  /// The places that are entries of `place`; one that has several names counts by its first.
+  /// The places that are entries of `place`; one that has several names counts by the
+  /// first, or by a wrapper's name.
   private func children(of place: Place, _ reach: Reach) -> [Place] {
     let builder = builders[place.part]
     if isTensor(place) || builder.module(place.value) != nil { return [] }
-    var seen: Set<PickleReference> = []
-    return entries(place, reach).compactMap { name, value in
-      guard case .node(let reference) = value, !builder.isTensor(value), seen.insert(reference).inserted
-      else {
-        return nil
-      }
+    var seen: [PickleReference: Int] = [:]
+    var children: [Place] = []
+    for (name, value) in entries(place, reach) {
+      guard case .node(let reference) = value, !builder.isTensor(value) else { continue }
       let child = Place(part: place.part, path: place.path + [name], value: value)
-      guard reach == .anything || builder.pickle.entries(value) != nil || builder.module(value) != nil else {
-        return nil
+      guard child.nameBytes <= StateDictSearch.longestName,
+        reach == .anything || builder.pickle.entries(value) != nil || builder.module(value) != nil
+      else { continue }
+      if let index = seen[reference] {
+        if StateDictSearch.wrappers.contains(name) { children[index] = child }
+      } else {
+        seen[reference] = children.count
+        children.append(child)
       }
-      return child
     }
+    return children
   }
 
   /// All places at and below `starts` that hold tensors. One that is reached twice counts once.
@@ -120,7 +129,15 @@ struct StateDictSearch {
     return entries(place, reach).contains { builder.isTensor($0.value) }
   }
 
-  /// Whether all tensors of `place` are NumPy's scalars, such as a best score.
+  /// Whether `place` is a dict or module without anything in it, which is a state dict all the same.
+  private func isEmpty(_ place: Place) -> Bool {
+    let builder = builders[place.part]
+    if let entries = builder.pickle.entries(place.value) { return entries.isEmpty }
+    guard builders.count == 1, builder.module(place.value) != nil else { return false }
+    return (try? builder.moduleTensors(place.value, limits: limits).isEmpty) ?? false
+  }
+
+  /// Whether all tensors of `place` are single numbers, such as a loss and a best score.
   private func holdsOnlyScalars(_ place: Place) -> Bool {
     let builder = builders[place.part]
     guard !isTensor(place), builder.module(place.value) == nil else { return false }
@@ -157,7 +174,7 @@ struct StateDictSearch {
       guard let only = wrapped.first else { break }
       place = only
     }
-    if builders[place.part].pickle.entries(place.value)?.isEmpty ?? false { return place }
+    if isEmpty(place) { return place }
 
     // What a state dict looks like comes first; an averaged copy, lists and optimizers are taken
     // unasked only where there is nothing else.

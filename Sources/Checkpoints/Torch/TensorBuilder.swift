@@ -40,10 +40,15 @@ final class TensorBuilder {
     }
   }
 
-  /// Whether `value` is a NumPy scalar, such as a best score beside the weights.
+  /// Whether `value` is a single number, such as a loss or a best score beside the weights.
   func isScalar(_ value: PickleValue) -> Bool {
     guard case .object(let object)? = heap.node(value) else { return false }
-    return pickle.known(object.callable) == .array(.scalar)
+    switch pickle.known(object.callable) {
+    case .array(.scalar): return true
+    case .tensor(.strided), .tensor(.stridedWithType):
+      return object.arguments.count > 2 && pickle.elements(object.arguments[2])?.isEmpty ?? false
+    default: return false
+    }
   }
 
   // MARK: Tensors
@@ -54,25 +59,28 @@ final class TensorBuilder {
   ///   kind of tensor that is not read, `.missingRecord` and `.outsideStorage` for its storage.
   func tensor(_ value: PickleValue) throws(CheckpointError) -> Tensor {
     var value = pickle.unwrapped(value)
+    var dtype: DType?
     for _ in 0..<TorchPickle.deepestWrapping {
       if case .persistent(let identifier)? = heap.node(value), let key = heap.storageKey(identifier),
         let tensor = pickle.persistentTensors[key]
       {
-        return tensor
+        return try tensor.converted(to: dtype)
       }
       guard case .object(let object)? = heap.node(value) else { throw TensorBuilder.notATensor }
       switch try step(object) {
-      case .done(let tensor): return tensor
-      case .inner(let inner): value = inner
+      case .done(let tensor): return try tensor.converted(to: dtype)
+      case .inner(let inner, let innerType):
+        value = inner
+        dtype = dtype ?? innerType
       }
     }
     throw CheckpointError(.malformed, "is wrapped in itself. Get the file again.")
   }
 
-  /// A tensor, or the value that holds it.
+  /// A tensor, or the value that holds it and the type that its elements are to get.
   private enum Step {
     case done(Tensor)
-    case inner(PickleValue)
+    case inner(PickleValue, DType?)
   }
 
   private func step(_ object: PickleObject) throws(CheckpointError) -> Step {
@@ -93,15 +101,21 @@ final class TensorBuilder {
     _ function: PickleValue, _ arguments: [PickleValue], state: PickleValue?
   ) throws(CheckpointError) -> Step {
     switch pickle.known(function) {
-    case .tensor(.first), .tensor(.fromArray):
+    case .tensor(.first):
       guard let data = arguments.first else { throw TensorBuilder.notATensor }
-      return .inner(data)
+      return .inner(data, nil)
+    case .tensor(.ofDevice):
+      guard arguments.count > 1 else { throw TensorBuilder.notATensor }
+      return .inner(arguments[0], try dtype(arguments[1]))
+    case .tensor(.stridedState):
+      guard let state, let parts = heap.sequence(state) else { throw TensorBuilder.notATensor }
+      return .done(try view(parts, dtype: nil))
     case .tensor(.fromType):
       guard arguments.count > 2, let inner = heap.sequence(arguments[2]) else {
         throw TensorBuilder.notATensor
       }
       return try call(arguments[0], inner, state: arguments.count > 3 ? arguments[3] : nil)
-    case .tensor(.wrapperSubclass): return .inner(try wrapped(state))
+    case .tensor(.wrapperSubclass): return .inner(try wrapped(state), nil)
     case .tensor(.strided):
       return .done(try resolved(view(arguments, dtype: nil), arguments.dropFirst(6).first))
     case .tensor(.stridedWithType):

@@ -176,31 +176,4 @@ struct TorchPickle: Sendable {
     }
     return Bytes(bytes)
   }
-
-  // MARK: Keys
-
-  /// What a key is called in a path: text as it is, all else as Python's `str` writes it.
-  func keyName(_ key: PickleValue) -> String {
-    heap.string(key) ?? representation(key, depth: 0)
-  }
-
-  private func representation(_ value: PickleValue, depth: Int) -> String {
-    switch value {
-    case .none: return "None"
-    case .bool(let bool): return bool ? "True" : "False"
-    case .int(let int): return String(int)
-    case .float(let float): return "\(float)"
-    case .node: break
-    }
-    switch heap.node(value) {
-    case .string(let text)?: return "'" + text + "'"
-    case .bytes?: return "b'…'"
-    case .tuple(let elements)? where depth < 4 && elements.count <= 16:
-      let inner = elements.map { representation($0, depth: depth + 1) }.joined(separator: ", ")
-      return "(" + inner + (elements.count == 1 ? ",)" : ")")
-    case .global(let index)?: return heap.globals[index].fullName
-    case .object(let object)?: return "<" + (className(object) ?? "object") + ">"
-    default: return "…"
-    }
-  }
 }
