@@ -55,7 +55,10 @@ def write_manifest(root, files):
             for path in sorted(files)
         ],
     }
-    (root / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    # One line for each file
+    lines = ",\n".join(json.dumps(file, ensure_ascii=False) for file in manifest.pop("files"))
+    head = json.dumps(manifest, indent=1).removesuffix("\n}")
+    (root / "manifest.json").write_text(f'{head},\n "files": [\n{lines}\n ]\n}}\n')
 
 
 def make_all(root):

@@ -61,7 +61,8 @@ extension Tensor {
     for (index, (start, next)) in zip(offsets, offsets.dropFirst()).enumerated() {
       guard 0 <= start, start <= next, next <= rows, lengths.map({ 0...(next - start) ~= $0[index] }) ?? true
       else {
-        throw CheckpointError(.malformed, "has offsets that do not increase. Get the file again.")
+        throw CheckpointError(
+          .malformed, "has offsets that do not increase. Get the file again.")
       }
       parts.append(
         try Tensor(
@@ -175,7 +176,8 @@ extension Tensor {
         let (start, end) = (
           starts[batchIndex * (lines + 1) + line], starts[batchIndex * (lines + 1) + line + 1]
         )
-        guard 0 <= start, start <= end, end <= count else {
+        guard line > 0 || start == 0, line < lines - 1 || end == count, 0 <= start, start <= end, end <= count
+        else {
           throw CheckpointError(.malformed, "has \(compressedName) that do not increase. Get the file again.")
         }
         for number in start..<end {

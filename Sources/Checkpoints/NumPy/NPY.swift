@@ -91,6 +91,13 @@ enum NPY {
       let strides =
         isFortran
         ? Array(Tensor.contiguousStrides(shape.reversed()).reversed()) : Tensor.contiguousStrides(shape)
+      let needed = Tensor.product(shape).map { $0.multipliedReportingOverflow(by: dtype.size) }
+      if let needed, !needed.overflow, needed.partialValue > storage.byteCount {
+        throw CheckpointError(
+          .truncated,
+          "is an array \(dtype) \(shape) of \(needed.partialValue) bytes, but \(storage.byteCount) are there. Get the file again."
+        )
+      }
       return try Tensor(dtype: dtype, shape: shape, strides: strides, storage: storage)
     }
 

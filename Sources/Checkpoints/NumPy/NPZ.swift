@@ -34,7 +34,11 @@ enum NPZ {
 
   /// The array in `record`, or nil when its elements are no numbers.
   private static func read(_ record: ZipRecord) throws(CheckpointError) -> Tensor? {
-    let header = try NPY.Header(record.prefix(headerPrefix))
+    let start = try record.prefix(headerPrefix)
+    guard NPY.recognizes(start) else {
+      throw CheckpointError(.malformed, "is no .npy file, though its name says so. Get the file again.")
+    }
+    let header = try NPY.Header(start)
     guard let (dtype, isBigEndian) = NPY.elementType(header.description) else { return nil }
     let data = Storage.Source.generated { () throws(CheckpointError) in
       let bytes = try record.bytes()

@@ -12,10 +12,10 @@
 extension TensorBuilder {
   /// Whether an array holds numbers, which arrays of objects and texts do not.
   func isNumericArray(_ object: PickleObject) -> Bool {
-    guard case .array(let kind)? = pickle.known(object.callable),
-      let type = try? arrayParts(kind, object.arguments, state: object.state).type
-    else { return false }
-    return elementType(type) != nil
+    guard case .array(let kind)? = pickle.known(object.callable) else { return false }
+    // A damaged array counts too, so that what is wrong with it comes to light.
+    guard let parts = try? arrayParts(kind, object.arguments, state: object.state) else { return true }
+    return elementType(parts.type) != nil
   }
 
   /// The array or scalar that `kind` makes.

@@ -41,9 +41,9 @@ extension TorchPickle {
   ///
   /// - Throws: `.malformed` when it is not written as PyTorch writes it, `.unsupported` for an unknown class.
   func storageReference(_ identifier: PickleValue) throws(CheckpointError) -> StorageReference? {
-    guard let parts = heap.sequence(identifier), let kind = parts.first, heap.string(kind) == "storage" else {
-      return nil
-    }
+    guard case .tuple(let parts)? = heap.node(identifier), let kind = parts.first,
+      heap.string(kind) == "storage"
+    else { return nil }
     guard parts.count >= 5, let key = heap.storageKey(parts[2]), let elements = heap.int(parts[4]),
       elements >= 0
     else { throw TorchPickle.unknownStorage }

@@ -81,6 +81,13 @@ struct TorchZip {
           + "\(record.entry.uncompressedSize) bytes. Get the file again.",
         record: record.name)
     }
+    // Inflating takes memory, which only what is used justifies.
+    guard record.entry.isStored || record.entry.uncompressedSize - byteCount <= TorchZip.mostUnused else {
+      throw CheckpointError(
+        .limitExceeded,
+        "inflates to \(record.entry.uncompressedSize) bytes, of which its storage needs \(byteCount). Get the file again.",
+        record: record.name)
+    }
     var source = Storage.Source.record(record)
     let size = reference.componentSize
     if swaps, size > 1 {
@@ -88,6 +95,9 @@ struct TorchZip {
     }
     return Storage(source, byteCount: byteCount, origin: record.name, device: reference.device)
   }
+
+  /// Bytes that a compressed record may hold beyond its storage.
+  private static let mostUnused = 1 << 20
 
   /// The folders that hold a `data.pkl`, with their slashes.
   private static func folders(_ archive: ZipArchive) -> [String] {

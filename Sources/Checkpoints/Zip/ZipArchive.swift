@@ -95,6 +95,8 @@ package struct ZipEntry: Sendable {
   package let uncompressedSize: Int
   /// Where the local header begins in the file.
   let headerOffset: Int
+  /// Whether the data is not compressed.
+  var isStored: Bool { method == 0 }
 
   /// Reads one central header.
   init(_ reader: inout ByteReader, archiveStart: Int) throws(CheckpointError) {
@@ -111,11 +113,16 @@ package struct ZipEntry: Sendable {
     let nameLength = Int(try reader.read(UInt16.self))
     let extraLength = Int(try reader.read(UInt16.self))
     let commentLength = Int(try reader.read(UInt16.self))
-    try reader.skip(8)  // disk, internal and external attributes
+    let disk = try reader.read(UInt16.self)
+    try reader.skip(6)  // internal and external attributes
     let offset = try reader.read(UInt32.self)
     let nameBytes = try reader.readBytes(nameLength)
     // Names in other encodings only have to be distinct: each byte becomes a character.
     name = nameBytes.utf8 ?? String(String.UnicodeScalarView(nameBytes.array.map { Unicode.Scalar($0) }))
+    guard disk == 0 || disk == .max else {
+      throw CheckpointError(
+        .unsupported, "lies on another volume of a split archive: join the volumes first.", record: name)
+    }
     var wide = try Zip64Fields(extra: reader.readBytes(extraLength))
     try reader.skip(commentLength)
 
@@ -151,7 +158,7 @@ private struct Zip64Fields {
 
   /// The next value; `name` is for the error.
   mutating func next(_ name: String) throws(CheckpointError) -> Int {
-    guard let value = try values?.read(UInt64.self), let size = Int(exactly: value) else {
+    guard let value = try? values?.read(UInt64.self), let size = Int(exactly: value) else {
       throw CheckpointError(.malformed, "its ZIP64 sizes are missing or out of range.", record: name)
     }
     return size
@@ -183,10 +190,12 @@ private struct EndOfDirectory {
     var size = Int(try reader.read(UInt32.self))
     var offset = Int(try reader.read(UInt32.self))
     var directoryEnd = end
+    var misplacement: Int?
 
     let locator = end - EndOfDirectory.locatorSize
     if locator >= 0, file.load(UInt32.self, at: locator) == EndOfDirectory.locatorSignature {
-      let wide = try EndOfDirectory.findWide(file, locator: locator)
+      let wide: Int
+      (wide, misplacement) = try EndOfDirectory.findWide(file, locator: locator)
       var reader = ByteReader(file, at: wide + 32)
       entryCount = try EndOfDirectory.int(reader.read(UInt64.self))
       size = try EndOfDirectory.int(reader.read(UInt64.self))
@@ -204,6 +213,8 @@ private struct EndOfDirectory {
     directoryStart = directoryEnd - size
     self.entryCount = entryCount
     archiveStart = directoryEnd - size - offset
+    // What stands before the archive moves everything in it by the same number of bytes.
+    guard misplacement == nil || misplacement == archiveStart else { throw EndOfDirectory.damaged(end) }
   }
 
   /// The last end record whose comment reaches exactly to the end of the file.
@@ -224,15 +235,21 @@ private struct EndOfDirectory {
       offset: file.count)
   }
 
-  /// The ZIP64 end record: at the place that the locator names or, when something stands before
-  /// the archive, right before the locator.
-  private static func findWide(_ file: Bytes, locator: Int) throws(CheckpointError) -> Int {
+  /// The ZIP64 end record, at the place that the locator names or, when something stands before
+  /// the archive, right before the locator; and how far that is from the place named.
+  private static func findWide(
+    _ file: Bytes, locator: Int
+  ) throws(CheckpointError) -> (place: Int, misplacement: Int) {
     var reader = ByteReader(file, at: locator + 8)
     let named = Int(exactly: try reader.read(UInt64.self)) ?? -1
     for position in [named, locator - wideSize] where file.load(UInt32.self, at: position) == wideSignature {
-      if position <= locator - wideSize { return position }
+      if named >= 0, position <= locator - wideSize { return (position, position - named) }
     }
-    throw CheckpointError(.malformed, "its ZIP64 directory is damaged. Get the file again.", offset: locator)
+    throw damaged(locator)
+  }
+
+  private static func damaged(_ offset: Int) -> CheckpointError {
+    CheckpointError(.malformed, "its ZIP64 directory is damaged. Get the file again.", offset: offset)
   }
 
   private static func int(_ value: UInt64) throws(CheckpointError) -> Int {

@@ -19,7 +19,6 @@ package final class ZipRecord: Sendable {
   private let checksum = Mutex<UInt32?>(nil)
 
   static let localHeaderSize = 30
-  private static let stored: UInt16 = 0
   private static let deflated: UInt16 = 8
   /// Encryption, strong encryption, masked headers.
   private static let encryptionFlags: UInt16 = 0x2041
@@ -38,7 +37,7 @@ package final class ZipRecord: Sendable {
   /// The record's content: a slice of the file when it is stored, else inflated once.
   package func bytes() throws(CheckpointError) -> Bytes {
     do throws(CheckpointError) {
-      if entry.method == ZipRecord.stored { return try storedBytes() }
+      if entry.isStored { return try storedBytes() }
       return try inflated.withLock { inflated throws(CheckpointError) in
         if let inflated { return inflated }
         let bytes = try inflatedBytes()
@@ -54,7 +53,7 @@ package final class ZipRecord: Sendable {
   func pickleBytes() throws(CheckpointError) -> Bytes {
     let (ratio, overflow) = entry.compressedSize.multipliedReportingOverflow(by: limits.inflatedPickleRatio)
     guard
-      entry.method == ZipRecord.stored || overflow
+      entry.isStored || overflow
         || entry.uncompressedSize <= max(ratio, limits.inflatedPickleBase)
     else {
       throw CheckpointError(
@@ -70,10 +69,10 @@ package final class ZipRecord: Sendable {
   func prefix(_ count: Int) throws(CheckpointError) -> Bytes {
     do throws(CheckpointError) {
       let wanted = min(count, entry.uncompressedSize)
-      if entry.method != ZipRecord.stored, let whole = inflated.withLock({ $0 }) {
+      if !entry.isStored, let whole = inflated.withLock({ $0 }) {
         return whole.slice(0, wanted) ?? whole
       }
-      if entry.method == ZipRecord.stored { return try storedBytes().slice(0, wanted) ?? Bytes([]) }
+      if entry.isStored { return try storedBytes().slice(0, wanted) ?? Bytes([]) }
       try checkMethod()
       return try inflate(data(), size: wanted, isPrefix: true)
     } catch {
@@ -149,7 +148,20 @@ package final class ZipRecord: Sendable {
         .malformed, "its local header has another compression method than the directory. Get the file again.",
         offset: entry.headerOffset)
     }
-    try reader.skip(16)  // time, date, CRC-32 and sizes, which may be zero here
+    try reader.skip(4)  // time and date
+    let checksum = try reader.read(UInt32.self)
+    let sizes = [
+      (try reader.read(UInt32.self), entry.compressedSize),
+      (try reader.read(UInt32.self), entry.uncompressedSize),
+    ]
+    // Zeros are left to the directory, all ones to the ZIP64 field.
+    guard checksum == 0 || entry.recordedCRC == 0 || checksum == entry.recordedCRC,
+      sizes.allSatisfy({ $0.0 == 0 || $0.0 == .max || Int($0.0) == $0.1 })
+    else {
+      throw CheckpointError(
+        .malformed, "its local header has another size or CRC-32 than the directory. Get the file again.",
+        offset: entry.headerOffset)
+    }
     let nameLength = Int(try reader.read(UInt16.self))
     let extraLength = Int(try reader.read(UInt16.self))
     guard try reader.readBytes(nameLength).utf8 ?? name == name else {
