@@ -37,7 +37,7 @@ FIXTURES = Path(__file__).resolve().parent.parent / "Fixtures"
 
 def write_manifest(root, files):
     """Lists every file with its checksum, what it takes to make it again, and what it must give."""
-    manifest = {
+    head = {
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -46,19 +46,15 @@ def write_manifest(root, files):
             "sklearn": sklearn.__version__,
         },
         "seed": SEED,
-        "files": [
-            {
-                "path": path,
-                "sha256": hashlib.sha256((root / path).read_bytes()).hexdigest(),
-                **files[path],
-            }
-            for path in sorted(files)
-        ],
     }
-    # One line for each file
-    lines = ",\n".join(json.dumps(file, ensure_ascii=False) for file in manifest.pop("files"))
-    head = json.dumps(manifest, indent=1).removesuffix("\n}")
-    (root / "manifest.json").write_text(f'{head},\n "files": [\n{lines}\n ]\n}}\n')
+    lines = []
+    for path in sorted(files):
+        digest = hashlib.sha256((root / path).read_bytes()).hexdigest()
+        file = {"path": path, "sha256": digest, **files[path]}
+        lines.append(json.dumps(file, ensure_ascii=False, separators=(",", ":")))
+    # One line for each file, so that one changed fixture is one changed line
+    text = json.dumps(head, indent=1).removesuffix("\n}") + ',\n "files": [\n'
+    (root / "manifest.json").write_text(text + ",\n".join(lines) + "\n ]\n}\n")
 
 
 def make_all(root):

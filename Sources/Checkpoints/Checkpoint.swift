@@ -90,6 +90,12 @@ public struct Checkpoint: Sendable {
   public init(
     _ bytes: Bytes, path: String, member: String? = nil, limits: Limits = Limits()
   ) throws(CheckpointError) {
+    try self.init(bytes, path: path, member: member, isShard: false, limits)
+  }
+
+  private init(
+    _ bytes: Bytes, path: String, member: String?, isShard: Bool, _ limits: Limits
+  ) throws(CheckpointError) {
     self.path = path
     self.member = member
     self.limits = limits
@@ -97,7 +103,8 @@ public struct Checkpoint: Sendable {
       var file = bytes
       if let member { file = try ZipMembers.member(member, of: bytes, limits: limits) }
       byteCount = file.count
-      (container, content, metadata) = try Checkpoint.open(file, path: path, isMember: member != nil, limits)
+      (container, content, metadata) = try Checkpoint.open(
+        file, path: path, isWhole: member == nil && !isShard, limits)
     } catch {
       throw error.inFile(path)
     }
@@ -106,7 +113,7 @@ public struct Checkpoint: Sendable {
   private typealias Opened = (Container, Content, [(name: String, value: String)])
 
   private static func open(
-    _ file: Bytes, path: String, isMember: Bool, _ limits: Limits
+    _ file: Bytes, path: String, isWhole: Bool, _ limits: Limits
   ) throws(CheckpointError) -> Opened {
     switch try FileFormat(of: file, limits: limits) {
     case .zip: return try openZip(file, limits)
@@ -132,8 +139,11 @@ public struct Checkpoint: Sendable {
       try stateDict.append(StateDictSearch.loneTensorName, NPY.read(file))
       return (.npy, .tensors(stateDict, nil), [])
     case .index:
-      guard !isMember else {
-        throw CheckpointError(.unsupported, "is the index of several files: unpack the archive first.")
+      guard isWhole else {
+        throw CheckpointError(
+          .unsupported,
+          "is the index of several files, and lies in an archive or is named by another index. Open it itself."
+        )
       }
       return try openShards(file, path: path, limits)
     }
@@ -157,10 +167,8 @@ public struct Checkpoint: Sendable {
     var shards: [Checkpoint] = []
     var stateDicts: [String: StateDict] = [:]
     for name in index.files {
-      let shard = try Checkpoint(path: folder + name, limits: limits)
-      guard shard.container != .shardedIndex else {
-        throw CheckpointError(.malformed, "names another index, \(quoted(name)), as a shard.")
-      }
+      let path = folder + name
+      let shard = try Checkpoint(Bytes(mapping: path), path: path, member: nil, isShard: true, limits)
       stateDicts[name] = try shard.stateDict()
       shards.append(shard)
     }

@@ -17,7 +17,7 @@
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
 /// | `expandedBytes` | 1 GiB a tensor, for copies larger than the storage they come from | 100 MB |
 /// | `headerBytes` | 100 MB (safetensors' own bound) | ~10 MB |
-/// | `jsonNesting` | 512 levels | 3 |
+/// | `jsonNesting` | 64 levels | 3 |
 /// | `dictNesting` | 64 levels of dicts looked through for a state dict | 3 |
 /// | `pathNesting` | 256 levels of dicts, lists and modules in the path of a tensor | 10 |
 /// | `tarEntries` | 10,000 | 4 |
@@ -48,7 +48,7 @@ public struct Limits: Sendable {
   /// Bytes of a safetensors header.
   public var headerBytes = 100_000_000
   /// Levels of JSON.
-  public var jsonNesting = 512
+  public var jsonNesting = 64
   /// Levels of dicts that are looked through for a state dict.
   public var dictNesting = 64
   /// Levels of dicts, lists and modules in the path of a tensor.

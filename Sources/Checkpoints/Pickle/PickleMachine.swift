@@ -409,6 +409,9 @@ package struct PickleMachine {
     guard case .tuple(let arguments)? = heap.node(parts[1]) else {
       throw malformed("calls with arguments that are no tuple")
     }
+    guard case .dict? = heap.node(parts[2]) else {
+      throw malformed("calls with named arguments that are no dict")
+    }
     push(.object(PickleObject(callable: parts[0], arguments: arguments, keywordArguments: parts[2])))
   }
 
