@@ -8,11 +8,12 @@
 /// | `archiveEntries` | 1,000,000 | ~10,000 |
 /// | `pickleBytes` | 1 GiB | ~100 MB (optimizer states of large models) |
 /// | `pickleOpcodes` | 50,000,000 | ~1,000,000 |
-/// | `pickleBaseMemory` | 32 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
-/// | `pickleMemoryRatio` | 8 bytes more for each byte of the file | < 0.1 |
+/// | `pickleBaseMemory` | 16 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
+/// | `pickleMemoryRatio` | 16 bytes more for each byte of the file | < 0.1 |
 /// | `inflatedPickleBase` | 4 MiB, or `inflatedPickleRatio` times the compressed size if that is more | 1 MB |
 /// | `inflatedPickleRatio` | 64 | 5-10 |
 /// | `stateDictExpansion` | 64 tensors named for each object of the pickle (modules may share modules) | 1 |
+/// | `nameBytes` | 4 MiB for the names of a state dict, or 1 KiB for each object of the pickle if that is more | 300 kB |
 /// | `tensorDimensions` | 64 (PyTorch's own bound) | 8 |
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
 /// | `expandedBytes` | 1 GiB a tensor, for copies larger than the storage they come from | 100 MB |
@@ -30,15 +31,17 @@ public struct Limits: Sendable {
   /// Opcodes of one pickle.
   public var pickleOpcodes = 50_000_000
   /// Bytes of memory that what a pickle describes may take, whatever the size of its file.
-  public var pickleBaseMemory = 32 << 20
+  public var pickleBaseMemory = 16 << 20
   /// Bytes of memory beyond that for each byte of the file.
-  public var pickleMemoryRatio = 8
+  public var pickleMemoryRatio = 16
   /// Bytes that a compressed pickle may inflate to, whatever its compressed size.
   public var inflatedPickleBase = 4 << 20
   /// How many times larger than its compressed bytes a larger pickle may be.
   public var inflatedPickleRatio = 64
   /// Tensors that a state dict may name for each object of its pickle, where modules are shared.
   public var stateDictExpansion = 64
+  /// Bytes that the names of a state dict may take together, however few objects its pickle has.
+  public var nameBytes = 4 << 20
   /// Dimensions of one tensor.
   public var tensorDimensions = 64
   /// How many times larger than its compressed bytes an inflated record may be.
@@ -66,8 +69,7 @@ public struct Limits: Sendable {
   /// The memory that the paths of tensors may take together, in a pickle of `objectCount` objects.
   package func nameMemory(forObjects objectCount: Int) -> Int {
     let longName = 1024
-    return objectCount.multipliedReportingOverflow(by: longName).partialValue.saturatingAdding(
-      pickleBaseMemory)
+    return max(nameBytes, objectCount.multipliedReportingOverflow(by: longName).partialValue)
   }
 
   /// The memory that the objects of a pickle in a file of `byteCount` bytes may take.

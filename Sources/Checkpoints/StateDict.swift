@@ -46,11 +46,17 @@ public struct StateDict: Sendable {
   /// - Throws: `.malformed` when the name is taken.
   public mutating func append(_ name: String, _ tensor: Tensor) throws(CheckpointError) {
     let key = CodeUnitKey(name)
-    guard positions[key] == nil else {
+    if let taken = positions.updateValue(elements.count, forKey: key) {
+      positions[key] = taken
       throw CheckpointError(.malformed, "two tensors have this name.", key: name)
     }
-    positions[key] = elements.count
     elements.append((name, tensor))
+  }
+
+  /// Makes room for `count` tensors, which saves moving them while they are added.
+  package mutating func reserveCapacity(_ count: Int) {
+    elements.reserveCapacity(count)
+    positions.reserveCapacity(count)
   }
 
   /// Replaces the tensor of a name that is there, in its place; adds it when it is not.
@@ -92,7 +98,15 @@ package struct CodeUnitKey: Hashable, Sendable {
   package init(_ string: String) { self.string = string }
 
   package static func == (a: CodeUnitKey, b: CodeUnitKey) -> Bool {
-    a.string.utf8.elementsEqual(b.string.utf8)
+    let (left, right) = (a.string.utf8, b.string.utf8)
+    guard left.count == right.count else { return false }
+    // A loop over code units takes ten times as long as memcmp where the text lies in one piece.
+    let areEqual = unsafe left.withContiguousStorageIfAvailable { left in
+      unsafe right.withContiguousStorageIfAvailable { right in
+        unsafe UnsafeRawBufferPointer(left).hasEqualBytes(UnsafeRawBufferPointer(right))
+      }
+    }
+    return areEqual.flatMap { $0 } ?? left.elementsEqual(right)
   }
 
   package func hash(into hasher: inout Hasher) {

@@ -116,7 +116,11 @@ public struct Bytes: Sendable {
 
   /// The bytes as UTF-8 text, or nil when they are none.
   package var utf8: String? {
-    unsafe withUnsafeBytes { bytes in unsafe String(validating: bytes, as: UTF8.self) }
+    unsafe withUnsafeBytes { bytes in
+      // Most names are ASCII, and validating takes a detour through generic code.
+      if unsafe bytes.allSatisfy({ $0 < 0x80 }) { return unsafe String(decoding: bytes, as: UTF8.self) }
+      return unsafe String(validating: bytes, as: UTF8.self)
+    }
   }
 
   /// Whether the bytes begin with those of `text`.
@@ -133,12 +137,15 @@ extension Bytes: Equatable {
   /// Whether both hold the same bytes.
   public static func == (a: Bytes, b: Bytes) -> Bool {
     guard a.count == b.count else { return false }
-    return unsafe a.withUnsafeBytes { a in
-      unsafe b.withUnsafeBytes { b in
-        guard let left = a.baseAddress, let right = b.baseAddress else { return true }
-        return unsafe memcmp(left, right, a.count) == 0
-      }
-    }
+    return unsafe a.withUnsafeBytes { a in unsafe b.withUnsafeBytes { b in unsafe a.hasEqualBytes(b) } }
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  /// Whether a buffer of the same size holds the same bytes.
+  func hasEqualBytes(_ other: UnsafeRawBufferPointer) -> Bool {
+    guard let left = unsafe baseAddress, let right = unsafe other.baseAddress else { return true }
+    return unsafe memcmp(left, right, count) == 0
   }
 }
 

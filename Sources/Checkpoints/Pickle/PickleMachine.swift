@@ -223,7 +223,7 @@ package struct PickleMachine {
       memo[index] = value
     } else if index == memo.count {
       memo.append(value)
-      sparseMemo[index] = nil
+      if !sparseMemo.isEmpty { sparseMemo[index] = nil }
     } else {
       sparseMemo[index] = value
     }

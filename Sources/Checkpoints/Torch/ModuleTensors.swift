@@ -70,18 +70,26 @@ extension TensorBuilder {
     entries.compactMap { $0.value == .none ? nil : (pickle.keyName($0.key), $0.value) }
   }
 
-  /// What `state_dict()` of the module would list. A module that is reached under several names is
+  /// What `state_dict()` of the module would list, looked up once. A module that is reached under several names is
   /// listed under each, as PyTorch does.
   ///
   /// - Throws: `.malformed` for a module inside itself, `.limitExceeded` for too many or too deep ones.
-  func moduleTensors(_ root: PickleValue, limits: Limits) throws(CheckpointError) -> [(
-    name: String, value: PickleValue
-  )] {
+  func moduleTensors(_ root: PickleValue, limits: Limits) throws(CheckpointError) -> ModuleTensors {
+    guard case .node(let reference) = root else { return [] }
+    if let known = moduleTensors[reference] { return try known.get() }
+    let result = Result { () throws(CheckpointError) in try listModuleTensors(root, limits: limits) }
+    moduleTensors[reference] = result
+    return try result.get()
+  }
+
+  private func listModuleTensors(
+    _ root: PickleValue, limits: Limits
+  ) throws(CheckpointError) -> ModuleTensors {
     enum Task {
       case enter(PickleValue, prefix: String, depth: Int)
       case leave(PickleReference)
     }
-    var found: [(name: String, value: PickleValue)] = []
+    var found: ModuleTensors = []
     var open: Set<PickleReference> = []
     var pending = [Task.enter(root, prefix: "", depth: 0)]
     var steps = 0
@@ -122,6 +130,6 @@ extension TensorBuilder {
 
   static let longNames = CheckpointError(
     .limitExceeded,
-    "gives its tensors names that are longer together than the file justifies. Get the file again, or raise Limits.pickleBaseMemory."
+    "gives its tensors names that are longer together than the file justifies. Get the file again, or raise Limits.nameBytes."
   )
 }

@@ -240,7 +240,9 @@ struct StateDictSearch {
       return stateDict
     }
     var visited: Set<PickleReference> = []
-    for (name, value) in entries(place, .anything) {
+    let entries = entries(place, .anything)
+    stateDict.reserveCapacity(entries.count)
+    for (name, value) in entries {
       if builders[place.part].isTensor(value) {
         try builders[place.part].append(value, as: name, to: &stateDict)
       } else if holdsTensorsInside(Place(part: place.part, path: [name], value: value), &visited) {

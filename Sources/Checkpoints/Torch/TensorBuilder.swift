@@ -9,6 +9,12 @@ final class TensorBuilder {
   /// Storages that lie in the pickle, by the node that holds them.
   private var embeddedStorages: [PickleReference: (Storage, DType)] = [:]
 
+  /// The parameters and buffers of modules that were listed before, or why they can't be.
+  var moduleTensors: [PickleReference: Result<ModuleTensors, CheckpointError>] = [:]
+
+  /// The names and values of a module's parameters and buffers.
+  typealias ModuleTensors = [(name: String, value: PickleValue)]
+
   /// What tensors that share memory have in common.
   private struct StorageIdentity: Hashable {
     let key: String

@@ -137,8 +137,13 @@ struct TorchPickle: Sendable {
   /// The integers of a tuple, list or `torch.Size`.
   func ints(_ value: PickleValue) -> [Int]? {
     guard let elements = elements(value) else { return nil }
-    let ints = elements.compactMap(heap.int)
-    return ints.count == elements.count ? ints : nil
+    var ints: [Int] = []
+    ints.reserveCapacity(elements.count)
+    for element in elements {
+      guard let int = heap.int(element) else { return nil }
+      ints.append(int)
+    }
+    return ints
   }
 
   /// Bytes, however they are spelled.

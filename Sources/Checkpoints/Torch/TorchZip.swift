@@ -46,16 +46,20 @@ struct TorchZip {
         throw error.inRecord(record.name)
       }
       return TorchPickle(heap) { reference throws(CheckpointError) in
-        let names = folders.map { top + $0 + reference.key }
-        let record = names.lazy.compactMap { archive[$0] }.first
-        return try TorchZip.storage(reference, record, named: names[0], swaps: swaps)
+        let record = folders.lazy.compactMap { archive[$0 + reference.key] }.first
+        guard let record else {
+          throw CheckpointError(
+            .missingRecord, "the file refers to this record but does not hold it. Get the file again.",
+            record: folders[0] + reference.key)
+        }
+        return try TorchZip.storage(reference, record, swaps: swaps)
       }
     }
 
-    var pickles = [try pickle("data.pkl", folders: ["data/", "tensors/"])]
+    var pickles = [try pickle("data.pkl", folders: [top + "data/", top + "tensors/"])]
     if isScript {
       pickles[0].scriptClasses = ScriptClasses(archive, folder: top)
-      pickles.append(try pickle("constants.pkl", folders: ["constants/", "tensors/"]))
+      pickles.append(try pickle("constants.pkl", folders: [top + "constants/", top + "tensors/"]))
       pickles[1].name = "constants"
     }
     self.pickles = pickles
@@ -64,15 +68,11 @@ struct TorchZip {
   }
 
   private static func storage(
-    _ reference: StorageReference, _ record: ZipRecord?, named name: String, swaps: Bool
+    _ reference: StorageReference, _ record: ZipRecord, swaps: Bool
   ) throws(CheckpointError) -> Storage {
-    guard let record else {
-      throw CheckpointError(
-        .missingRecord, "the file refers to this record but does not hold it. Get the file again.",
-        record: name)
-    }
     guard reference.view == nil else {
-      throw CheckpointError(.malformed, "has a part of a storage, which only old files have.", record: name)
+      throw CheckpointError(
+        .malformed, "has a part of a storage, which only old files have.", record: record.name)
     }
     guard let byteCount = reference.byteCount, byteCount <= record.entry.uncompressedSize else {
       throw CheckpointError(
