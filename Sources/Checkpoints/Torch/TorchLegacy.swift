@@ -2,10 +2,12 @@
 //
 //   pickle   the magic number 0x1950A86A20F9469CFC6C
 //   pickle   the protocol version, 1001
-//   pickle   sys_info: a dict with "little_endian"
+//   pickle   sys_info: a dict that says of what the writer's machine was
 //   pickle   the object that was saved; storages by persistent id
 //   pickle   the keys of the storages, in the order in which they follow
 //   for each key: the number of elements as int64, then the elements
+//
+// Numbers and elements are little-endian, whatever sys_info says: torch swaps them when it writes.
 //
 // torch/serialization.py, `_legacy_save` and `_legacy_load`
 
@@ -43,11 +45,10 @@ struct TorchLegacy {
     guard version.root == .int(TorchLegacy.version) else {
       throw CheckpointError(.unsupported, "is a torch stream of another version than \(TorchLegacy.version).")
     }
-    let isLittleEndian = TorchLegacy.isLittleEndian(try next())
+    _ = try next()  // sys_info
     let object = try next()
     let keys = try next()
-    let storages = try TorchLegacy.readStorages(
-      object, keys, ByteReader(file, at: position), isLittleEndian: isLittleEndian)
+    let storages = try TorchLegacy.readStorages(object, keys, ByteReader(file, at: position))
 
     pickle = TorchPickle(object) { reference throws(CheckpointError) in
       guard let storage = storages[reference.key] else {
@@ -59,18 +60,9 @@ struct TorchLegacy {
     }
   }
 
-  private static func isLittleEndian(_ systemInformation: PickleHeap) -> Bool {
-    guard case .dict(let entries)? = systemInformation.node(systemInformation.root) else { return true }
-    for index in stride(from: 0, to: entries.count - 1, by: 2)
-    where systemInformation.string(entries[index]) == "little_endian" {
-      return entries[index + 1] != .bool(false)
-    }
-    return true
-  }
-
   /// The storages behind the pickles, by their keys.
   private static func readStorages(
-    _ object: PickleHeap, _ keys: PickleHeap, _ start: ByteReader, isLittleEndian: Bool
+    _ object: PickleHeap, _ keys: PickleHeap, _ start: ByteReader
   ) throws(CheckpointError) -> [String: LegacyStorage] {
     var references: [String: StorageReference] = [:]
     let pickle = TorchPickle(plain: object)
@@ -94,8 +86,7 @@ struct TorchLegacy {
           "this storage has \(count) elements where \(reference.elementCount) are declared. Get the file again.",
           record: key)
       }
-      let storage = LegacyStorage(
-        bytes: try reader.readBytes(byteCount), dtype: reference.dtype, isLittleEndian: isLittleEndian)
+      let storage = LegacyStorage(bytes: try reader.readBytes(byteCount), dtype: reference.dtype)
       guard storages.updateValue(storage, forKey: key) == nil else {
         throw CheckpointError(.malformed, "lists this storage twice. Get the file again.", record: key)
       }
@@ -108,7 +99,6 @@ struct TorchLegacy {
 private struct LegacyStorage: Sendable {
   let bytes: Bytes
   let dtype: DType
-  let isLittleEndian: Bool
 
   /// All of the storage, or the view of it that `reference` names.
   func part(_ reference: StorageReference) throws(CheckpointError) -> Storage {
@@ -126,9 +116,6 @@ private struct LegacyStorage: Sendable {
         .outsideStorage, "a part of this storage reaches beyond its end. Get the file again.",
         record: reference.key)
     }
-    let size = reference.componentSize
-    let source: Storage.Source =
-      isLittleEndian ? .bytes(slice) : .generated { slice.swappingBytes(ofElements: size) }
-    return Storage(source, byteCount: count, origin: reference.key, device: reference.device)
+    return Storage(.bytes(slice), byteCount: count, origin: reference.key, device: reference.device)
   }
 }
