@@ -13,6 +13,7 @@ struct RSW: ParsableCommand {
 
   static func main() {
     MatrixProduct.endForeignThreads()
+    Terminal.explainVanishedPages()
     main(nil)
   }
 }

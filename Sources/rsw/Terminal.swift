@@ -7,18 +7,39 @@ import Inference
 import NN
 import ResNets
 
+// `stdout` is a variable to C.
 #if canImport(Glibc)
-  import Glibc
+  @preconcurrency import Glibc
 #elseif canImport(Musl)
-  import Musl
+  @preconcurrency import Musl
 #else
-  import Darwin
+  @preconcurrency import Darwin
 #endif
 
 enum Terminal {
   /// Writes a line to stderr.
   static func note(_ text: String) {
     writeToStandardError(text + "\n")
+  }
+
+  /// Writes what is still to be written to stdout; a full disk shows only now.
+  private static func endOutput() throws {
+    guard fflush(stdout) == 0, ferror(stdout) == 0 else {
+      note("rsw: what was found can't be written: \(systemMessage(errno)).")
+      throw ExitCode(EX_IOERR)
+    }
+  }
+
+  /// Makes reading a mapped file that was cut short an error of its own, not a crash.
+  ///
+  /// The system tells of it by SIGBUS only, and the handler may do little more than write and exit.
+  static func explainVanishedPages() {
+    signal(SIGBUS) { _ in
+      let message: StaticString =
+        "rsw: a file was cut short while it was read, or its disk failed. Replace files by renaming others over them.\n"
+      unsafe _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
+      _exit(EX_IOERR)
+    }
   }
 
   private static func writeToStandardError(_ text: String) {
@@ -30,6 +51,7 @@ enum Terminal {
   static func reporting(_ work: () throws -> Void) throws {
     do {
       try work()
+      try endOutput()
     } catch let error as ExitCode {
       throw error
     } catch let error as CheckpointError {

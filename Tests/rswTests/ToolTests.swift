@@ -11,13 +11,15 @@ import Testing
     let errors: String
   }
 
+  /// The tool is built beside the test program.
+  private let tool = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
+    path: "rsw")
+
   private func rsw(_ arguments: String...) throws -> Outcome { try rsw(arguments) }
 
   private func rsw(_ arguments: [String]) throws -> Outcome {
     let process = Process()
-    // The tool is built beside the test program.
-    process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
-      path: "rsw")
+    process.executableURL = tool
     process.arguments = arguments
     let (output, errors) = (Pipe(), Pipe())
     process.standardOutput = output
@@ -76,6 +78,129 @@ import Testing
     let nested = try rsw("info", Fixtures.path("reading/nested-ema.pth"))
     #expect(nested.output.contains("state dict under \"state_dict\""))
     #expect(nested.output.contains("\"state_dict_ema\""))
+  }
+
+  @Test func infoNamesWhatWouldRunCodeElsewhere() throws {
+    let info = try rsw("info", Fixtures.path("bad/system-as-dict.pth"))
+    #expect(info.status == 0)
+    for words in [
+      "os.system  (DANGEROUS", "nothing was executed", "torch._utils._rebuild_tensor_v2  (known)",
+    ] {
+      #expect(info.output.contains(words), "\(words)")
+    }
+    let harmless = try rsw("info", Fixtures.path("reading/zip-stored.pth"))
+    #expect(!harmless.output.contains("DANGEROUS") && !harmless.output.contains("warning"))
+  }
+
+  @Test func infoSaysWriterTiesAndUnusedBytes() throws {
+    let json =
+      try JSONSerialization.jsonObject(
+        with: Data(rsw("info", Fixtures.path("reading/views.pth"), "--json").output.utf8))
+      as? [String: Any]
+    #expect(json?["writer"] is String)
+    #expect(json?["unused_bytes"] is Int)
+    #expect((json?["shared_memory"] as? [[String]])?.isEmpty == false)
+  }
+
+  @Test func membersOfOtherArchivesAreNamedAndOpened() throws {
+    let archive = Fixtures.path("reading/member-stored.zip")
+    let refused = try rsw("ls", archive)
+    #expect(refused.status == 65 && refused.errors.contains("\"policy.pth\""))
+    #expect(try rsw("ls", archive, "--member", "policy.pth").status == 0)
+    let missing = try rsw("ls", archive, "--member", "nothing.pth")
+    #expect(missing.status == 65 && missing.errors.contains("nothing.pth"))
+  }
+
+  @Test func quantizedAndSparseTensorsAreConvertedWhenMadeDense() throws {
+    let folder = try TemporaryFolder()
+    for name in ["quantized-per-channel", "sparse-coo"] {
+      let file = Fixtures.path("reading/\(name).pth")
+      let refused = try rsw("convert", file, folder.path("out.rsw"))
+      #expect(refused.status == 65 && refused.errors.contains("--dense"), "\(refused.errors)")
+      #expect(folder.contents.isEmpty)
+      #expect(try rsw("convert", file, folder.path("\(name).rsw"), "--dense").status == 0)
+      #expect(try rsw("ls", folder.path("\(name).rsw")).output.contains("float32"))
+      try FileManager.default.removeItem(atPath: folder.path("\(name).rsw"))
+    }
+  }
+
+  @Test func pathsThatCollideAreBothNamed() throws {
+    let folder = try TemporaryFolder()
+    let outcome = try rsw("convert", Fixtures.path("bad/names-that-clash.pth"), folder.path("o.rsw"), "--all")
+    #expect(outcome.status == 65)
+    #expect(outcome.errors.contains(#"file[1] and file["1"]"#), "\(outcome.errors)")
+    #expect(folder.contents.isEmpty)
+  }
+
+  /// A conversion of a gibibyte of zeros that has just begun.
+  private struct Conversion {
+    let folder: TemporaryFolder
+    let input: FileHandle
+    let headerSize: Int
+    let process = Process()
+    private let errors = Pipe()
+
+    init(_ tool: URL) throws {
+      folder = try TemporaryFolder()
+      let size = 1 << 30
+      let header = #"{"w":{"dtype":"U8","shape":[\#(size)],"data_offsets":[0,\#(size)]}}"#
+      let start =
+        withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) } + Array(header.utf8)
+      let path = try folder.write(start, as: "in.safetensors")
+      headerSize = start.count
+      input = try FileHandle(forUpdating: URL(filePath: path))
+      try input.truncate(atOffset: UInt64(headerSize + size))
+      process.executableURL = tool
+      process.arguments = ["convert", path, folder.path("out.rsw")]
+      process.standardOutput = FileHandle.nullDevice
+      process.standardError = errors
+      try process.run()
+      // Long enough for it to begin, and not for a gibibyte to be written
+      Thread.sleep(forTimeInterval: 0.1)
+    }
+
+    /// What it says until it ends.
+    func complaints() -> String {
+      let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+      process.waitUntilExit()
+      return text
+    }
+  }
+
+  /// The system tells of it by a signal, in the middle of whatever reads the file.
+  @Test func aFileThatShrinksWhileItIsReadIsAnError() throws {
+    let conversion = try Conversion(tool)
+    try conversion.input.truncate(atOffset: UInt64(conversion.headerSize))
+    let complaints = conversion.complaints()
+    #expect(conversion.process.terminationReason == .exit)
+    // 74 when it was cut while it was read, 65 when the tool opened it later than that
+    #expect([74, 65].contains(conversion.process.terminationStatus), "\(complaints)")
+    #expect(complaints.contains("cut short") || complaints.contains("Get the file again"), "\(complaints)")
+    #expect(conversion.folder.contents == ["in.safetensors"])
+  }
+
+  #if os(Linux)  // elsewhere no file is without a name
+    @Test func aConversionThatIsKilledLeavesNothingBehind() throws {
+      let conversion = try Conversion(tool)
+      kill(conversion.process.processIdentifier, SIGKILL)
+      _ = conversion.complaints()
+      #expect(conversion.process.terminationReason == .uncaughtSignal)
+      #expect(conversion.folder.contents == ["in.safetensors"])
+    }
+  #endif
+
+  @Test func aFullDeviceForResultsIsAnError() throws {
+    guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
+    let process = Process()
+    process.executableURL = tool
+    process.arguments = ["ls", digits]
+    process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
+    let errors = Pipe()
+    process.standardError = errors
+    try process.run()
+    let complaints = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 74 && complaints.contains("No space left"), "\(complaints)")
   }
 
   @Test func predictionsAreRanked() throws {

@@ -144,7 +144,7 @@ extension Bytes: Equatable {
 extension UnsafeRawBufferPointer {
   /// Whether a buffer of the same size holds the same bytes.
   func hasEqualBytes(_ other: UnsafeRawBufferPointer) -> Bool {
-    guard let left = unsafe baseAddress, let right = unsafe other.baseAddress else { return true }
+    guard let left = baseAddress, let right = other.baseAddress else { return true }
     return unsafe memcmp(left, right, count) == 0
   }
 }

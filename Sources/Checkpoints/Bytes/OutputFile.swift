@@ -1,5 +1,6 @@
-// A file that appears under its name only when it is complete: written beside its place under a
-// temporary name, then renamed.
+// A file that appears under its name only when it is complete. Until then it has no name, so that
+// nothing is left of it however the process ends, or where the file system has no files without
+// one, a temporary name beside its place.
 
 #if canImport(Glibc)
   import Glibc
@@ -12,14 +13,19 @@
 /// A file being written. Call `commit()` when all is written, `discard()` when something failed.
 package struct OutputFile: Sendable {
   private let path: String
-  package let temporaryPath: String
+  /// The folder of `path`, with its slash.
+  private let folder: String
+  private let replacing: Bool
   private let descriptor: CInt
+  /// The name that the file has before it is complete, on file systems that demand one.
+  private let temporaryPath: String?
 
-  /// Creates the temporary file in the folder of `path`.
+  /// Creates the file in the folder of `path`, without its name.
   ///
   /// - Throws: `.cannotWrite` when there is no such folder, no permission, or already a file that
   ///   may not be replaced.
   package init(_ path: String, replacing: Bool) throws(CheckpointError) {
+    guard !path.isEmpty else { throw CheckpointError(.cannotWrite, "The name of the output is empty.") }
     let path = try OutputFile.target(path)
     var status = stat()
     if unsafe stat(path, &status) == 0 {
@@ -34,21 +40,44 @@ package struct OutputFile: Sendable {
         .inFile(path)
       }
     }
-    var template = Array((path + ".tmp-XXXXXX").utf8CString)
-    descriptor = unsafe template.withUnsafeMutableBufferPointer { name in
-      guard let name = name.baseAddress else { return -1 }
-      return unsafe mkstemp(name)
-    }
-    guard descriptor >= 0 else {
-      throw CheckpointError(.cannotWrite, "can't be created: \(systemMessage(errno)).").inFile(path)
-    }
     self.path = path
-    temporaryPath = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    // mkstemp lets only the owner in; an ordinary file has what the user's mask leaves.
-    let mask = umask(0)
-    umask(mask)
-    fchmod(descriptor, 0o666 & ~mask)
+    self.replacing = replacing
+    folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "./"
+    if let nameless = OutputFile.createNameless(in: folder) {
+      descriptor = nameless
+      temporaryPath = nil
+    } else {
+      let temporaryPath = OutputFile.temporaryPath(in: folder)
+      descriptor = unsafe open(temporaryPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+      guard descriptor >= 0 else {
+        throw CheckpointError(.cannotWrite, "can't be created: \(systemMessage(errno)).").inFile(path)
+      }
+      self.temporaryPath = temporaryPath
+    }
   }
+
+  /// A file without a name, which the system removes when it is closed; nil where there are none.
+  private static func createNameless(in folder: String) -> CInt? {
+    #if os(Linux)
+      // O_TMPFILE of <fcntl.h>, a macro that Swift does not import
+      let nameless = 0o20_000_000 | O_DIRECTORY
+      let descriptor = unsafe open(folder, nameless | O_RDWR | O_CLOEXEC, 0o666)
+      guard descriptor >= 0 else { return nil }
+      // It gets its name through /proc, which some jails lack.
+      if unsafe access(procPath(descriptor), R_OK) == 0 { return descriptor }
+      close(descriptor)
+    #endif
+    return nil
+  }
+
+  private static func procPath(_ descriptor: CInt) -> String { "/proc/self/fd/\(descriptor)" }
+
+  private static func temporaryPath(in folder: String) -> String {
+    folder + ".rsw-" + String(UInt64.random(in: 0 ... .max), radix: 36)
+  }
+
+  /// Where the file can be opened before it is complete.
+  package var readablePath: String { temporaryPath ?? OutputFile.procPath(descriptor) }
 
   /// Where a link leads, so that the link stays; any other path as it is.
   private static func target(_ path: String) throws(CheckpointError) -> String {
@@ -81,14 +110,33 @@ package struct OutputFile: Sendable {
 
   /// Gives the file its name.
   package func commit() throws(CheckpointError) {
-    guard close(descriptor) == 0, unsafe rename(temporaryPath, path) == 0 else {
+    guard giveName() else {
       throw CheckpointError(.cannotWrite, "can't be completed: \(systemMessage(errno)).").inFile(path)
     }
+    close(descriptor)
+  }
+
+  private func giveName() -> Bool {
+    if let temporaryPath { return unsafe rename(temporaryPath, path) == 0 }
+    // A new link never replaces a file: only a name of its own can be moved over another.
+    guard replacing else { return attach(as: path) }
+    let name = OutputFile.temporaryPath(in: folder)
+    guard attach(as: name) else { return false }
+    if unsafe rename(name, path) == 0 { return true }
+    let reason = errno
+    unsafe unlink(name)
+    errno = reason
+    return false
+  }
+
+  /// Gives a file without a name one that is free.
+  private func attach(as name: String) -> Bool {
+    unsafe linkat(AT_FDCWD, OutputFile.procPath(descriptor), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0
   }
 
   /// Removes what was written.
   package func discard() {
     close(descriptor)
-    unsafe unlink(temporaryPath)
+    if let temporaryPath { unsafe unlink(temporaryPath) }
   }
 }

@@ -54,7 +54,7 @@ extension StateDict {
       try output.write(layout.header(self, options, checksums: sums.withLock { $0 }), at: 0)
       try options.source?.verifyChecksums()
 
-      try verify(output.temporaryPath) { progress(done.add($0, ordering: .relaxed).newValue, total) }
+      try verify(output.readablePath) { progress(done.add($0, ordering: .relaxed).newValue, total) }
       try output.commit()
     } catch {
       output.discard()
