@@ -102,6 +102,8 @@ package func quoted(_ text: String) -> String {
 
 /// `text` fit for one line of a terminal: control characters escaped, very long texts cut.
 package func printable(_ text: String, longest: Int = 200) -> String {
+  // Nearly every name is plain ASCII, and categories take time.
+  if text.utf8.count <= longest, text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return text }
   var result = ""
   var length = 0
   for scalar in text.unicodeScalars {

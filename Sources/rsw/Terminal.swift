@@ -141,8 +141,12 @@ func fixed(_ value: Double, _ digits: Int) -> String {
 
 /// Lines of columns; the columns in `numeric` are aligned to the right.
 func table(_ rows: [[String]], numeric: Set<Int>) -> String {
-  let columns = rows.map(\.count).max() ?? 0
-  let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+  var widths: [Int] = []
+  for row in rows {
+    for (column, cell) in row.enumerated() {
+      if column == widths.count { widths.append(0) }
+      widths[column] = max(widths[column], cell.count)
+    }
   }
   return rows.map { row in
     let cells = row.enumerated().map { column, cell in

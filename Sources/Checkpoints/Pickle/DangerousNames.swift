@@ -4,7 +4,7 @@
 extension PickleGlobal {
   /// Whether unpickling this name elsewhere may execute code, touch files or reach the network.
   package var isDangerous: Bool {
-    let top = String(module.prefix { $0 != "." })
+    let top = String(decoding: module.utf8.prefix { $0 != UInt8(ascii: ".") }, as: UTF8.self)
     return PickleGlobal.dangerousModules.contains(module) || PickleGlobal.dangerousPackages.contains(top)
       || PickleGlobal.dangerousNames.contains(fullName)
   }

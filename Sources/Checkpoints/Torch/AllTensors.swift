@@ -10,14 +10,22 @@ struct TensorWalk {
   /// What the names take so far.
   private var nameBytes = 0
 
-  /// One step of a path: how its value is reached from the one before.
+  /// One step of a path. Most lead to no tensor, so their names are made when one does.
   private struct Step {
     let parent: Int?
-    /// The part of the dotted name.
-    let name: String
-    /// How Python would spell the step, for people.
-    let access: String
+    let kind: Kind
     let depth: Int
+
+    /// How a value is reached from the one before.
+    enum Kind {
+      case root
+      case key(PickleValue)
+      case index(Int)
+      case attribute(PickleValue)
+      case member(String)
+      case argument(Int)
+      case namedArguments
+    }
   }
 
   /// All tensors of `pickles`, by dotted path.
@@ -41,9 +49,8 @@ struct TensorWalk {
     into stateDict: inout StateDict
   ) throws(CheckpointError) {
     let root = builder.heap.root
-    let rootName = builder.pickle.name
-    steps = [Step(parent: nil, name: rootName, access: rootName, depth: 0)]
-    var visited: Set<PickleReference> = []
+    steps = [Step(parent: nil, kind: .root, depth: 0)]
+    var visited = [Bool](repeating: false, count: builder.heap.nodes.count)
     var named: [CodeUnitKey: Int] = [:]
     var pending = [(value: root, step: 0)]
     while let (value, step) = pending.popLast() {
@@ -59,47 +66,39 @@ struct TensorWalk {
         try builder.append(value, as: name, to: &stateDict)
         continue
       }
-      guard visited.insert(reference).inserted else { continue }
-      for child in children(value).reversed() {
-        steps.append(
-          Step(parent: step, name: child.name, access: child.access, depth: steps[step].depth + 1))
-        pending.append((child.value, steps.count - 1))
+      guard !visited[reference.index] else { continue }
+      visited[reference.index] = true
+      for (kind, child) in children(value).reversed() {
+        steps.append(Step(parent: step, kind: kind, depth: steps[step].depth + 1))
+        pending.append((child, steps.count - 1))
       }
     }
   }
 
-  private typealias Child = (name: String, access: String, value: PickleValue)
-
   /// What lies directly in `value` and is no plain constant.
-  private func children(_ value: PickleValue) -> [Child] {
-    var result: [Child] = []
-    func add(_ name: String, _ access: String, _ value: PickleValue) {
-      if case .node = value { result.append((name, access, value)) }
+  private func children(_ value: PickleValue) -> [(Step.Kind, PickleValue)] {
+    var result: [(Step.Kind, PickleValue)] = []
+    let (pickle, heap) = (builder.pickle, builder.heap)
+    func add(_ kind: Step.Kind, _ value: PickleValue) {
+      switch heap.node(value) {
+      case nil, .string?, .bytes?, .bigInteger?, .global?: break
+      default: result.append((kind, value))
+      }
     }
-    let pickle = builder.pickle
     if let module = builder.module(value) {
-      for (name, value) in module.tensors + module.modules + module.others { add(name, "." + name, value) }
+      for (name, value) in module.tensors + module.modules + module.others { add(.member(name), value) }
       return result
     }
-    for (key, value) in pickle.entries(value) ?? [] {
-      add(pickle.keyName(key), pickle.subscriptText(key), value)
-    }
-    for (index, element) in (pickle.elements(value) ?? []).enumerated() {
-      add(String(index), "[\(index)]", element)
-    }
-    if case .object(let object)? = pickle.heap.node(value) {
-      for (key, value) in pickle.attributes(object) {
-        let name = pickle.keyName(key)
-        add(name, "." + name, value)
-      }
+    for (key, value) in pickle.entries(value) ?? [] { add(.key(key), value) }
+    for (index, element) in (pickle.elements(value) ?? []).enumerated() { add(.index(index), element) }
+    if case .object(let object)? = heap.node(value) {
+      for (key, value) in pickle.attributes(object) { add(.attribute(key), value) }
       // The arguments of a dict or list are its entries, which are there already.
       switch pickle.known(object.callable) {
       case .dictionary, .sequence, .wrapper: break
       default:
-        for (index, argument) in object.arguments.enumerated() {
-          add(String(index), ".args[\(index)]", argument)
-        }
-        if let keywords = object.keywordArguments { add("kwargs", ".kwargs", keywords) }
+        for (index, argument) in object.arguments.enumerated() { add(.argument(index), argument) }
+        if let keywords = object.keywordArguments { add(.namedArguments, keywords) }
       }
     }
     return result
@@ -110,7 +109,7 @@ struct TensorWalk {
       throw CheckpointError(.limitExceeded, "holds a tensor more than \(limits.pathNesting) levels deep.")
     }
     // The root of a file has no name of its own; a key may be empty.
-    let parts = path(step).map(\.name).dropFirst(steps[0].name.isEmpty ? 1 : 0)
+    let parts = path(step).map(name).dropFirst(builder.pickle.name.isEmpty ? 1 : 0)
     nameBytes = parts.reduce(nameBytes) { $0.saturatingAdding($1.utf8.count + 1) }
     guard nameBytes <= limits.nameMemory(forObjects: builder.heap.nodes.count) else {
       throw TensorBuilder.longNames
@@ -121,23 +120,40 @@ struct TensorWalk {
 
   /// How the tensor would be reached in Python.
   private func access(_ step: Int) -> String {
-    "file" + path(step).map(\.access).joined()
+    "file" + path(step).map(access).joined()
   }
 
-  private func path(_ step: Int) -> [Step] {
-    var path: [Step] = []
+  /// The part of the dotted name.
+  private func name(_ kind: Step.Kind) -> String {
+    switch kind {
+    case .root: builder.pickle.name
+    case .key(let key), .attribute(let key): builder.pickle.keyName(key)
+    case .index(let index), .argument(let index): String(index)
+    case .member(let name): name
+    case .namedArguments: "kwargs"
+    }
+  }
+
+  /// How Python would spell the step, for people.
+  private func access(_ kind: Step.Kind) -> String {
+    switch kind {
+    case .root: builder.pickle.name
+    case .key(let key):
+      builder.heap.string(key).map { "[\"" + $0 + "\"]" } ?? "[" + name(kind) + "]"
+    case .index(let index): "[\(index)]"
+    case .attribute, .member: "." + name(kind)
+    case .argument(let index): ".args[\(index)]"
+    case .namedArguments: ".kwargs"
+    }
+  }
+
+  private func path(_ step: Int) -> [Step.Kind] {
+    var path: [Step.Kind] = []
     var current: Int? = step
     while let index = current {
-      path.append(steps[index])
+      path.append(steps[index].kind)
       current = steps[index].parent
     }
     return path.reversed()
-  }
-}
-
-extension TorchPickle {
-  /// A key as Python writes it between brackets.
-  fileprivate func subscriptText(_ key: PickleValue) -> String {
-    heap.string(key).map { "[\"" + $0 + "\"]" } ?? "[" + keyName(key) + "]"
   }
 }

@@ -239,13 +239,14 @@ struct StateDictSearch {
       }
       return stateDict
     }
-    var visited: Set<PickleReference> = []
+    let builder = builders[place.part]
+    var visited = [Bool](repeating: false, count: builder.heap.nodes.count)
     let entries = entries(place, .anything)
     stateDict.reserveCapacity(entries.count)
     for (name, value) in entries {
-      if builders[place.part].isTensor(value) {
-        try builders[place.part].append(value, as: name, to: &stateDict)
-      } else if holdsTensorsInside(Place(part: place.part, path: [name], value: value), &visited) {
+      if builder.isTensor(value) {
+        try builder.append(value, as: name, to: &stateDict)
+      } else if holdsTensorsInside(value, builder, &visited) {
         stateDict.nestedEntries.append(name)
       } else {
         stateDict.otherEntries.append(name)
@@ -254,14 +255,31 @@ struct StateDictSearch {
     return stateDict
   }
 
-  /// Whether there is a tensor anywhere in `place`, as far as it was not visited before.
-  private func holdsTensorsInside(_ place: Place, _ visited: inout Set<PickleReference>) -> Bool {
-    var pending = [place]
-    while let place = pending.popLast() {
-      guard case .node(let reference) = place.value, visited.insert(reference).inserted else { continue }
-      if holdsTensors(place, .anything) { return true }
-      // The path is of no use here, and would take memory in deep files.
-      pending += children(of: Place(part: place.part, path: [], value: place.value), .anything)
+  /// Whether there is a tensor anywhere in `value`, as far as that was not visited before. What else
+  /// lies in a checkpoint may be large, so no names are made on the way.
+  private func holdsTensorsInside(
+    _ value: PickleValue, _ builder: TensorBuilder, _ visited: inout [Bool]
+  ) -> Bool {
+    var pending = [value]
+    while let value = pending.popLast() {
+      guard case .node(let reference) = value, !visited[reference.index] else { continue }
+      visited[reference.index] = true
+      if builder.isTensor(value) { return true }
+      if builder.module(value) != nil {
+        // A module that can't be listed counts too, so that the reason comes to light.
+        if (try? builder.moduleTensors(value, limits: limits).isEmpty) != true { return true }
+        continue
+      }
+      switch builder.heap.node(value) {
+      case .tuple(let values)?, .list(let values)?, .set(let values)?: pending += values
+      case .object(let object)?:
+        pending += (builder.pickle.entries(value) ?? []).map(\.value)
+        pending += builder.pickle.elements(value) ?? []
+        pending += builder.pickle.attributes(object).map(\.value)
+      case .dict(let entries)?:
+        for index in stride(from: 1, to: entries.count, by: 2) { pending.append(entries[index]) }
+      default: break
+      }
     }
     return false
   }
