@@ -8,12 +8,8 @@ package struct PickleMachine {
   private var reader: ByteReader
   private let limits: Limits
   private var heap = PickleHeap()
-  private var stack: [PickleValue] = []
-  /// For each open MARK, how high the stack stood.
-  private var marks: [Int] = []
-  private var memo: [PickleValue] = []
-  /// Memo entries whose numbers leave gaps.
-  private var sparseMemo: [Int: PickleValue] = [:]
+  private var stack = PickleStack()
+  private var memo = PickleMemo()
   /// Where the global of a name stands in the heap's list.
   private var globalIndices: [String: Int] = [:]
   /// Where the open frame ends.
@@ -32,7 +28,13 @@ package struct PickleMachine {
     var machine = PickleMachine(
       ByteReader(bytes, at: position), limits,
       memoryLimit: limits.pickleMemory(forFileOf: fileSize ?? bytes.count))
-    try machine.run()
+    do throws(CheckpointError) {
+      try machine.run()
+    } catch {
+      var error = error
+      error.offset = error.offset ?? machine.reader.position
+      throw error
+    }
     return (machine.heap, machine.reader.position)
   }
 
@@ -51,19 +53,19 @@ package struct PickleMachine {
       }
       let byte = try reader.read(UInt8.self)
       guard let opcode = PickleOpcode(rawValue: byte) else {
-        throw malformed("holds the byte \(byte) where an opcode is due")
+        throw CheckpointError.malformedPickle("holds the byte \(byte) where an opcode is due")
       }
       if opcode == .stop {
-        heap.root = try pop()
+        heap.root = try stack.pop()
         return
       }
       try execute(opcode)
       try closeFrame()
-      guard memory <= memoryLimit else {
+      guard nodeBytes + stack.memory + memo.memory <= memoryLimit else {
         throw CheckpointError(
           .limitExceeded,
           "the pickle describes more objects than a file of this size justifies (\(memoryLimit) bytes of memory). "
-            + "Get the file again, or raise Limits.pickleBaseMemory.", offset: reader.position)
+            + "Get the file again, or raise Limits.pickleBaseMemory.")
       }
     }
     throw CheckpointError(.limitExceeded, "is a pickle of more than \(limits.pickleOpcodes) opcodes.")
@@ -75,16 +77,16 @@ package struct PickleMachine {
     case .proto: try declareProtocol()
     case .frame: try openFrame()
 
-    case .none: stack.append(.none)
-    case .newTrue: stack.append(.bool(true))
-    case .newFalse: stack.append(.bool(false))
-    case .binInt1: stack.append(.int(Int(try reader.read(UInt8.self))))
-    case .binInt2: stack.append(.int(Int(try reader.read(UInt16.self))))
-    case .binInt: stack.append(.int(Int(try reader.read(Int32.self))))
+    case .none: stack.push(.none)
+    case .newTrue: stack.push(.bool(true))
+    case .newFalse: stack.push(.bool(false))
+    case .binInt1: stack.push(.int(Int(try reader.read(UInt8.self))))
+    case .binInt2: stack.push(.int(Int(try reader.read(UInt16.self))))
+    case .binInt: stack.push(.int(Int(try reader.read(Int32.self))))
     case .int, .long: try pushDecimal()
     case .long1: try pushLong(reader.readBytes(Int(reader.read(UInt8.self))))
     case .long4: try pushLong(reader.readBytes(length(reader.read(Int32.self))))
-    case .binFloat: stack.append(.float(try reader.readBigEndianDouble()))
+    case .binFloat: stack.push(.float(try reader.readBigEndianDouble()))
     case .float: try pushDecimalFloat()
 
     case .binUnicode, .binString, .binBytes:
@@ -97,24 +99,24 @@ package struct PickleMachine {
     case .unicode: push(.string(PickleText.unescapedUnicode(try reader.readLine())))
     case .string: try pushQuotedString()
     case .nextBuffer: throw unsupported("takes a buffer from outside the pickle")
-    case .readOnlyBuffer: _ = try top()
+    case .readOnlyBuffer: _ = try stack.top()
 
     case .emptyTuple: push(.tuple([]))
-    case .tuple1: push(.tuple(try pop(1)))
-    case .tuple2: push(.tuple(try pop(2)))
-    case .tuple3: push(.tuple(try pop(3)))
-    case .tuple: push(.tuple(try popToMark()))
+    case .tuple1: push(.tuple(try stack.pop(1)))
+    case .tuple2: push(.tuple(try stack.pop(2)))
+    case .tuple3: push(.tuple(try stack.pop(3)))
+    case .tuple: push(.tuple(try stack.popToMark()))
     case .emptyList: push(.list([]))
-    case .list: push(.list(try popToMark()))
+    case .list: push(.list(try stack.popToMark()))
     case .emptyDict: push(.dict([]))
-    case .dict: push(.dict(try popPairs()))
+    case .dict: push(.dict(try stack.popPairsToMark()))
     case .emptySet: push(.set([]))
-    case .frozenSet: push(.set(try popToMark()))
-    case .append: try append(pop(1))
-    case .appends: try append(popToMark())
-    case .setItem: try setEntries(pop(2))
-    case .setItems: try setEntries(popPairs())
-    case .addItems: try addItems(popToMark())
+    case .frozenSet: push(.set(try stack.popToMark()))
+    case .append: try append(stack.pop(1))
+    case .appends: try append(stack.popToMark())
+    case .setItem: try setEntries(stack.pop(2))
+    case .setItems: try setEntries(stack.popPairsToMark())
+    case .addItems: try addItems(stack.popToMark())
 
     case .global: try pushGlobal(module: readName(), name: readName())
     case .stackGlobal: try pushStackGlobal()
@@ -126,30 +128,24 @@ package struct PickleMachine {
     case .persID:
       let identifier = allocate(text: try reader.readLine())
       push(.persistent(identifier))
-    case .binPersID: push(.persistent(try pop()))
+    case .binPersID: push(.persistent(try stack.pop()))
     case .ext1, .ext2, .ext4: throw unsupported("uses extension codes, whose meaning only its writer knows")
 
-    case .mark: marks.append(stack.count)
-    case .pop: try drop()
-    case .popMark: _ = try popToMark()
-    case .dup: stack.append(try top())
-    case .put: try remember(at: readDecimalIndex())
-    case .binPut: try remember(at: Int(reader.read(UInt8.self)))
-    case .longBinPut: try remember(at: Int(reader.read(UInt32.self)))
-    case .memoize: try remember(at: memo.count + sparseMemo.count)
-    case .get: try recall(readDecimalIndex())
-    case .binGet: try recall(Int(reader.read(UInt8.self)))
-    case .longBinGet: try recall(Int(reader.read(UInt32.self)))
+    case .mark: stack.setMark()
+    case .pop: try stack.drop()
+    case .popMark: _ = try stack.popToMark()
+    case .dup: stack.push(try stack.top())
+    case .put: try memo.remember(stack.top(), at: readDecimalIndex())
+    case .binPut: try memo.remember(stack.top(), at: Int(reader.read(UInt8.self)))
+    case .longBinPut: try memo.remember(stack.top(), at: Int(reader.read(UInt32.self)))
+    case .memoize: try memo.remember(stack.top(), at: memo.count)
+    case .get: try stack.push(memo.recall(readDecimalIndex()))
+    case .binGet: try stack.push(memo.recall(Int(reader.read(UInt8.self))))
+    case .longBinGet: try stack.push(memo.recall(Int(reader.read(UInt32.self))))
     }
   }
 
-  // MARK: Stack
-
-  /// What the machine holds in memory, about.
-  private var memory: Int {
-    nodeBytes + MemoryLayout<PickleValue>.stride * (stack.count + memo.count) + 8 * marks.count
-      + 48 * sparseMemo.count
-  }
+  // MARK: Nodes
 
   private mutating func allocate(_ node: PickleNode) -> PickleValue {
     heap.nodes.append(node)
@@ -175,65 +171,7 @@ package struct PickleMachine {
   }
 
   private mutating func push(_ node: PickleNode) {
-    stack.append(allocate(node))
-  }
-
-  /// Values below the last MARK are out of reach until it is closed.
-  private var floor: Int { marks.last ?? 0 }
-
-  private func top() throws(CheckpointError) -> PickleValue {
-    guard stack.count > floor, let top = stack.last else { throw malformed("takes from an empty stack") }
-    return top
-  }
-
-  private mutating func pop() throws(CheckpointError) -> PickleValue {
-    let value = try top()
-    stack.removeLast()
-    return value
-  }
-
-  private mutating func pop(_ count: Int) throws(CheckpointError) -> [PickleValue] {
-    guard stack.count - floor >= count else { throw malformed("takes from an empty stack") }
-    defer { stack.removeLast(count) }
-    return Array(stack.suffix(count))
-  }
-
-  private mutating func popToMark() throws(CheckpointError) -> [PickleValue] {
-    guard let mark = marks.popLast() else { throw malformed("closes a mark that was never set") }
-    defer { stack.removeSubrange(mark...) }
-    return Array(stack[mark...])
-  }
-
-  private mutating func popPairs() throws(CheckpointError) -> [PickleValue] {
-    let values = try popToMark()
-    guard values.count.isMultiple(of: 2) else { throw malformed("gives a dict a key without a value") }
-    return values
-  }
-
-  /// POP takes a MARK away when nothing lies above it.
-  private mutating func drop() throws(CheckpointError) {
-    if stack.count == floor, !marks.isEmpty { marks.removeLast() } else { _ = try pop() }
-  }
-
-  // MARK: Memo
-
-  private mutating func remember(at index: Int) throws(CheckpointError) {
-    let value = try top()
-    if index < memo.count {
-      memo[index] = value
-    } else if index == memo.count {
-      memo.append(value)
-      if !sparseMemo.isEmpty { sparseMemo[index] = nil }
-    } else {
-      sparseMemo[index] = value
-    }
-  }
-
-  private mutating func recall(_ index: Int) throws(CheckpointError) {
-    guard let value = index < memo.count ? memo[index] : sparseMemo[index] else {
-      throw malformed("recalls entry \(index) of its memo, which was never put there")
-    }
-    stack.append(value)
+    stack.push(allocate(node))
   }
 
   // MARK: Constants
@@ -247,14 +185,18 @@ package struct PickleMachine {
   /// A frame says how many bytes of whole opcodes follow.
   private mutating func openFrame() throws(CheckpointError) {
     let size = try reader.read(UInt64.self)
-    guard size <= UInt64(reader.remaining) else { throw malformed("has a frame that reaches past its end") }
-    guard frameEnd == nil else { throw malformed("begins a frame inside another") }
+    guard size <= UInt64(reader.remaining) else {
+      throw CheckpointError.malformedPickle("has a frame that reaches past its end")
+    }
+    guard frameEnd == nil else { throw CheckpointError.malformedPickle("begins a frame inside another") }
     frameEnd = reader.position + Int(size)
   }
 
   private mutating func closeFrame() throws(CheckpointError) {
     guard let end = frameEnd, reader.position >= end else { return }
-    guard reader.position == end else { throw malformed("has an opcode that reaches past its frame") }
+    guard reader.position == end else {
+      throw CheckpointError.malformedPickle("has an opcode that reaches past its frame")
+    }
     frameEnd = nil
   }
 
@@ -270,7 +212,7 @@ package struct PickleMachine {
     var value: UInt64 = 0
     for byte in bytes.array.prefix(count).reversed() { value = value << 8 | UInt64(byte) }
     let unused = 64 - 8 * count
-    stack.append(.int(Int(Int64(bitPattern: value << unused) >> unused)))
+    stack.push(.int(Int(Int64(bitPattern: value << unused) >> unused)))
   }
 
   /// INT and LONG of protocol 0: decimal digits, where `00` and `01` are booleans.
@@ -278,22 +220,24 @@ package struct PickleMachine {
     let line = try readName()
     let digits = line.utf8.last == UInt8(ascii: "L") ? String(line.dropLast()) : line
     if line == "00" || line == "01" {
-      stack.append(.bool(line == "01"))
+      stack.push(.bool(line == "01"))
     } else if let value = Int(digits) {
-      stack.append(.int(value))
+      stack.push(.int(value))
     } else if digits.contains(where: \.isNumber),
       digits.utf8.drop(while: { $0 == 0x2D }).allSatisfy({ (0x30...0x39).contains($0) })
     {
       push(.string(digits))  // beyond 64 bits: nothing that describes a tensor is so large
     } else {
-      throw malformed("holds \(quoted(line)) where a whole number is due")
+      throw CheckpointError.malformedPickle("holds \(quoted(line)) where a whole number is due")
     }
   }
 
   private mutating func pushDecimalFloat() throws(CheckpointError) {
     let line = try readName()
-    guard let value = Double(line) else { throw malformed("holds \(quoted(line)) where a number is due") }
-    stack.append(.float(value))
+    guard let value = Double(line) else {
+      throw CheckpointError.malformedPickle("holds \(quoted(line)) where a number is due")
+    }
+    stack.push(.float(value))
   }
 
   // MARK: Text and bytes
@@ -303,15 +247,15 @@ package struct PickleMachine {
     let bytes = try reader.readBytes(count)
     switch opcode {
     case .binBytes, .shortBinBytes, .binBytes8, .byteArray8: push(.bytes(bytes))
-    default: stack.append(allocate(text: bytes))
+    default: stack.push(allocate(text: bytes))
     }
   }
 
   private mutating func pushQuotedString() throws(CheckpointError) {
     guard let bytes = PickleText.unquoted(try reader.readLine()) else {
-      throw malformed("holds a string without its quotes")
+      throw CheckpointError.malformedPickle("holds a string without its quotes")
     }
-    stack.append(allocate(text: bytes))
+    stack.push(allocate(text: bytes))
   }
 
   private mutating func allocate(text bytes: Bytes) -> PickleValue {
@@ -333,7 +277,7 @@ package struct PickleMachine {
       object.items += values
       heap.nodes[index] = .object(object)
     } else {
-      throw malformed("appends to something that is no list")
+      throw CheckpointError.malformedPickle("appends to something that is no list")
     }
   }
 
@@ -349,7 +293,7 @@ package struct PickleMachine {
       object.entries += pairs
       heap.nodes[index] = .object(object)
     } else {
-      throw malformed("sets entries of something that is no dict")
+      throw CheckpointError.malformedPickle("sets entries of something that is no dict")
     }
   }
 
@@ -357,7 +301,7 @@ package struct PickleMachine {
     let index = try target(of: "adds to")
     nodeBytes += 2 * MemoryLayout<PickleValue>.stride * values.count
     guard case .set(var elements) = heap.nodes[index] else {
-      throw malformed("adds to something that is no set")
+      throw CheckpointError.malformedPickle("adds to something that is no set")
     }
     heap.nodes[index] = .set([])
     elements += values
@@ -366,22 +310,24 @@ package struct PickleMachine {
 
   /// The node on top of the stack, which stays there.
   private func target(of deed: String) throws(CheckpointError) -> Int {
-    guard case .node(let reference) = try top() else { throw malformed("\(deed) a plain value") }
+    guard case .node(let reference) = try stack.top() else {
+      throw CheckpointError.malformedPickle("\(deed) a plain value")
+    }
     return reference.index
   }
 
   // MARK: Names and objects
 
   private mutating func pushStackGlobal() throws(CheckpointError) {
-    let parts = try pop(2)
+    let parts = try stack.pop(2)
     guard let module = heap.string(parts[0]), let name = heap.string(parts[1]) else {
-      throw malformed("names a global with something that is no text")
+      throw CheckpointError.malformedPickle("names a global with something that is no text")
     }
     pushGlobal(module: module, name: name)
   }
 
   private mutating func pushGlobal(module: String, name: String) {
-    stack.append(allocate(globalModule: module, name: name))
+    stack.push(allocate(globalModule: module, name: name))
   }
 
   private mutating func allocate(globalModule module: String, name: String) -> PickleValue {
@@ -397,37 +343,39 @@ package struct PickleMachine {
 
   /// REDUCE and NEWOBJ: a callable and its arguments become a note.
   private mutating func reduce() throws(CheckpointError) {
-    let parts = try pop(2)
+    let parts = try stack.pop(2)
     guard case .tuple(let arguments)? = heap.node(parts[1]) else {
-      throw malformed("calls with arguments that are no tuple")
+      throw CheckpointError.malformedPickle("calls with arguments that are no tuple")
     }
     push(.object(PickleObject(callable: parts[0], arguments: arguments)))
   }
 
   private mutating func reduceWithKeywords() throws(CheckpointError) {
-    let parts = try pop(3)
+    let parts = try stack.pop(3)
     guard case .tuple(let arguments)? = heap.node(parts[1]) else {
-      throw malformed("calls with arguments that are no tuple")
+      throw CheckpointError.malformedPickle("calls with arguments that are no tuple")
     }
     guard case .dict? = heap.node(parts[2]) else {
-      throw malformed("calls with named arguments that are no dict")
+      throw CheckpointError.malformedPickle("calls with named arguments that are no dict")
     }
     push(.object(PickleObject(callable: parts[0], arguments: arguments, keywordArguments: parts[2])))
   }
 
   private mutating func pushInstance() throws(CheckpointError) {
     let callable = try allocate(globalModule: readName(), name: readName())
-    push(.object(PickleObject(callable: callable, arguments: try popToMark())))
+    push(.object(PickleObject(callable: callable, arguments: try stack.popToMark())))
   }
 
   private mutating func pushObject() throws(CheckpointError) {
-    let values = try popToMark()
-    guard let callable = values.first else { throw malformed("makes an object without a class") }
+    let values = try stack.popToMark()
+    guard let callable = values.first else {
+      throw CheckpointError.malformedPickle("makes an object without a class")
+    }
     push(.object(PickleObject(callable: callable, arguments: Array(values.dropFirst()))))
   }
 
   private mutating func build() throws(CheckpointError) {
-    let state = try pop()
+    let state = try stack.pop()
     let index = try target(of: "sets the state of")
     // BUILD on anything but an object would set attributes, and these hold no tensors of ours.
     guard case .object(var object) = heap.nodes[index] else { return }
@@ -439,14 +387,14 @@ package struct PickleMachine {
 
   private mutating func readName() throws(CheckpointError) -> String {
     let line = try reader.readLine()
-    guard let name = line.utf8 else { throw malformed("holds a name that is no UTF-8") }
+    guard let name = line.utf8 else { throw CheckpointError.malformedPickle("holds a name that is no UTF-8") }
     return name
   }
 
   private mutating func readDecimalIndex() throws(CheckpointError) -> Int {
     let line = try readName()
     guard let index = Int(line), index >= 0 else {
-      throw malformed("holds \(quoted(line)) where a memo entry is due")
+      throw CheckpointError.malformedPickle("holds \(quoted(line)) where a memo entry is due")
     }
     return index
   }
@@ -454,19 +402,14 @@ package struct PickleMachine {
   /// A length, to be compared with what is left by the read that uses it.
   private func length(_ value: some FixedWidthInteger) throws(CheckpointError) -> Int {
     guard let length = Int(exactly: value), length >= 0 else {
-      throw malformed("declares a length of \(value)")
+      throw CheckpointError.malformedPickle("declares a length of \(value)")
     }
     return length
   }
 
   // MARK: Errors
 
-  private func malformed(_ fact: String) -> CheckpointError {
-    CheckpointError(.malformed, "the pickle \(fact). Get the file again.", offset: reader.position)
-  }
-
   private func unsupported(_ fact: String) -> CheckpointError {
-    CheckpointError(
-      .unsupported, "the pickle \(fact). Save the weights again with torch.save.", offset: reader.position)
+    CheckpointError(.unsupported, "the pickle \(fact). Save the weights again with torch.save.")
   }
 }

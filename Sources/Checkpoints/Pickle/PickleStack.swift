@@ -1,0 +1,100 @@
+// What the pickle machine works with: a stack that marks divide, and a memo of values to recall.
+
+/// The values that opcodes take and leave. Those below the last mark are out of reach until it is
+/// closed.
+struct PickleStack {
+  private var values: [PickleValue] = []
+  /// For each open MARK, how high the stack stood.
+  private var marks: [Int] = []
+
+  /// What it takes in memory, about.
+  var memory: Int { MemoryLayout<PickleValue>.stride * values.count + MemoryLayout<Int>.stride * marks.count }
+
+  private var floor: Int { marks.last ?? 0 }
+
+  mutating func push(_ value: PickleValue) { values.append(value) }
+
+  mutating func setMark() { marks.append(values.count) }
+
+  func top() throws(CheckpointError) -> PickleValue {
+    guard values.count > floor, let top = values.last else { throw PickleStack.empty }
+    return top
+  }
+
+  mutating func pop() throws(CheckpointError) -> PickleValue {
+    let value = try top()
+    values.removeLast()
+    return value
+  }
+
+  mutating func pop(_ count: Int) throws(CheckpointError) -> [PickleValue] {
+    guard values.count - floor >= count else { throw PickleStack.empty }
+    defer { values.removeLast(count) }
+    return Array(values.suffix(count))
+  }
+
+  mutating func popToMark() throws(CheckpointError) -> [PickleValue] {
+    guard let mark = marks.popLast() else {
+      throw CheckpointError.malformedPickle("closes a mark that was never set")
+    }
+    defer { values.removeSubrange(mark...) }
+    return Array(values[mark...])
+  }
+
+  /// Keys and values in turn.
+  mutating func popPairsToMark() throws(CheckpointError) -> [PickleValue] {
+    let values = try popToMark()
+    guard values.count.isMultiple(of: 2) else {
+      throw CheckpointError.malformedPickle("gives a dict a key without a value")
+    }
+    return values
+  }
+
+  /// POP takes a MARK away when nothing lies above it.
+  mutating func drop() throws(CheckpointError) {
+    if values.count == floor, !marks.isEmpty { marks.removeLast() } else { _ = try pop() }
+  }
+
+  private static let empty = CheckpointError.malformedPickle("takes from an empty stack")
+}
+
+/// Values by number.
+struct PickleMemo {
+  private var entries: [PickleValue] = []
+  /// Entries whose numbers leave gaps.
+  private var sparse: [Int: PickleValue] = [:]
+
+  /// What it takes in memory, about.
+  var memory: Int {
+    let sparseEntry = 48
+    return MemoryLayout<PickleValue>.stride * entries.count + sparseEntry * sparse.count
+  }
+
+  /// The number of entries, which MEMOIZE numbers the next one by.
+  var count: Int { entries.count + sparse.count }
+
+  mutating func remember(_ value: PickleValue, at index: Int) {
+    if index < entries.count {
+      entries[index] = value
+    } else if index == entries.count {
+      entries.append(value)
+      if !sparse.isEmpty { sparse[index] = nil }
+    } else {
+      sparse[index] = value
+    }
+  }
+
+  func recall(_ index: Int) throws(CheckpointError) -> PickleValue {
+    guard let value = index < entries.count ? entries[index] : sparse[index] else {
+      throw CheckpointError.malformedPickle("recalls entry \(index) of its memo, which was never put there")
+    }
+    return value
+  }
+}
+
+extension CheckpointError {
+  /// A pickle that breaks the machine's rules; where it does so, the machine adds.
+  static func malformedPickle(_ fact: String) -> CheckpointError {
+    CheckpointError(.malformed, "the pickle \(fact). Get the file again.")
+  }
+}
