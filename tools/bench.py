@@ -23,6 +23,8 @@ from safetensors import safe_open
 from torchvision_models import full_resnet, randomize
 
 VARIANT = "resnet50"
+# Tensors of a state dict of many small ones
+MANY = 3000
 IMAGE_SIZE = 224
 SEED = 1
 
@@ -150,9 +152,14 @@ class Files:
     def converted(self):
         return self.folder / f"{VARIANT}.rsw"
 
+    @property
+    def many(self):
+        return self.folder / "many.pth"
+
     def make(self, rsw):
         model = randomize(full_resnet(VARIANT), SEED)
         torch.save(model.state_dict(), self.checkpoint)
+        torch.save({f"blocks.{i}.weight": torch.zeros(4, i % 7 + 1) for i in range(MANY)}, self.many)
         convert = [rsw, "convert", self.checkpoint, self.converted]
         subprocess.run(convert, check=True, stdout=sys.stderr)
 
@@ -248,25 +255,36 @@ def repeated(action):
     return [sample for _ in range(OPENING_REPEATS) for sample in milliseconds(action)]
 
 
-def opening_section(rsw, files):
-    checkpoint, converted = files.checkpoint, files.converted
+def rsw_open(rsw, path):
+    return rsw_bench(rsw, path, "--open", "--repeat", OPENING_REPEATS)["samples_ms"]
 
-    def rsw_open(path):
-        return rsw_bench(rsw, path, "--open", "--repeat", OPENING_REPEATS)["samples_ms"]
 
-    def torch_load(**options):
-        return repeated(lambda: torch.load(checkpoint, weights_only=True, **options))
+def torch_load(path, **options):
+    return repeated(lambda: torch.load(path, weights_only=True, **options))
 
-    return Section(
-        "Opening ResNet-50, within a process",
-        [
-            Contender("rsw, .rsw", lambda: rsw_open(converted)),
-            Contender("rsw, .pth", lambda: rsw_open(checkpoint)),
-            Contender("torch.load, .pth", torch_load),
-            Contender("torch.load mmap, .pth", lambda: torch_load(mmap=True)),
-            Contender("safe_open, .rsw", lambda: repeated(lambda: list_safetensors(converted))),
-        ],
-    )
+
+def opening_sections(rsw, files):
+    checkpoint, converted, many = files.checkpoint, files.converted, files.many
+    return [
+        Section(
+            "Opening ResNet-50, within a process",
+            [
+                Contender("rsw, .rsw", lambda: rsw_open(rsw, converted)),
+                Contender("rsw, .pth", lambda: rsw_open(rsw, checkpoint)),
+                Contender("torch.load, .pth", lambda: torch_load(checkpoint)),
+                Contender("torch.load mmap, .pth", lambda: torch_load(checkpoint, mmap=True)),
+                Contender("safe_open, .rsw", lambda: repeated(lambda: list_safetensors(converted))),
+            ],
+        ),
+        Section(
+            f"Opening a state dict of {MANY} small tensors, within a process",
+            [
+                Contender("rsw, .pth", lambda: rsw_open(rsw, many)),
+                Contender("torch.load, .pth", lambda: torch_load(many)),
+                Contender("torch.load mmap, .pth", lambda: torch_load(many, mmap=True)),
+            ],
+        ),
+    ]
 
 
 # --- Report ----------------------------------------------------------------------------------
@@ -319,7 +337,7 @@ def run_all(rsw, rounds):
         files.make(rsw)
         surroundings = environment(rsw, files)
         sections = [forward_section(rsw, files, threads) for threads in FORWARD_THREADS]
-        sections.append(opening_section(rsw, files))
+        sections += opening_sections(rsw, files)
         for section in sections:
             section.run(rounds)
         sections.append(run_conversions(rsw, files))
