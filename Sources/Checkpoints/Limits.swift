@@ -12,7 +12,7 @@
 /// | `pickleMemoryRatio` | 16 bytes more for each byte of the file | < 0.1 |
 /// | `inflatedPickleBase` | 4 MiB, or `inflatedPickleRatio` times the compressed size if that is more | 1 MB |
 /// | `inflatedPickleRatio` | 64 | 5-10 |
-/// | `stateDictExpansion` | 64 tensors named for each object of the pickle (modules may share modules) | 1 |
+/// | `stateDictExpansion` | 16 tensors named for each object of the pickle (modules may share modules) | 1 |
 /// | `nameBytes` | 4 MiB for the names of a state dict, or 1 KiB for each object of the pickle if that is more | 300 kB |
 /// | `tensorDimensions` | 64 (PyTorch's own bound) | 8 |
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
@@ -39,7 +39,7 @@ public struct Limits: Sendable {
   /// How many times larger than its compressed bytes a larger pickle may be.
   public var inflatedPickleRatio = 64
   /// Tensors that a state dict may name for each object of its pickle, where modules are shared.
-  public var stateDictExpansion = 64
+  public var stateDictExpansion = 16
   /// Bytes that the names of a state dict may take together, however few objects its pickle has.
   public var nameBytes = 4 << 20
   /// Dimensions of one tensor.

@@ -12,9 +12,16 @@ struct PickledModule {
 }
 
 extension TensorBuilder {
-  /// The module that `value` is; nil for everything else.
+  /// The module that `value` is, taken apart once; nil for everything else.
   func module(_ value: PickleValue) -> PickledModule? {
-    guard case .object(let object)? = heap.node(value) else { return nil }
+    guard case .node(let reference) = value, case .object(let object) = heap[reference] else { return nil }
+    if let known = modules[reference] { return known }
+    let module = module(object)
+    if let module { modules[reference] = module }
+    return module
+  }
+
+  private func module(_ object: PickleObject) -> PickledModule? {
     var attributes = pickle.attributes(object)
     // torch.fx gives its function the attributes as an argument.
     if attributes.isEmpty { attributes = object.arguments.first.flatMap(pickle.entries) ?? [] }

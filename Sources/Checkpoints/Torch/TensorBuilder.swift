@@ -9,6 +9,8 @@ final class TensorBuilder {
   /// Storages that lie in the pickle, by the node that holds them.
   private var embeddedStorages: [PickleReference: (Storage, DType)] = [:]
 
+  /// The modules that were taken apart before.
+  var modules: [PickleReference: PickledModule] = [:]
   /// The parameters and buffers of modules that were listed before, or why they can't be.
   var moduleTensors: [PickleReference: Result<ModuleTensors, CheckpointError>] = [:]
 
