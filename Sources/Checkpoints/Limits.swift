@@ -13,7 +13,7 @@
 /// | `inflatedPickleBase` | 4 MiB, or `inflatedPickleRatio` times the compressed size if that is more | 1 MB |
 /// | `inflatedPickleRatio` | 64 | 5-10 |
 /// | `stateDictExpansion` | 16 tensors named for each object of the pickle (modules may share modules) | 1 |
-/// | `nameBytes` | 4 MiB for the names of a state dict, or 1 KiB for each object of the pickle if that is more | 300 kB |
+/// | `nameBytes` | 4 MiB for the names of a state dict, or 32 bytes for each object of the pickle if that is more | 300 kB |
 /// | `tensorDimensions` | 64 (PyTorch's own bound) | 8 |
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
 /// | `expandedBytes` | 1 GiB a tensor, for copies larger than the storage they come from | 100 MB |
@@ -68,8 +68,8 @@ public struct Limits: Sendable {
 
   /// The memory that the paths of tensors may take together, in a pickle of `objectCount` objects.
   package func nameMemory(forObjects objectCount: Int) -> Int {
-    let longName = 1024
-    return max(nameBytes, objectCount.multipliedReportingOverflow(by: longName).partialValue)
+    let namePart = 32
+    return max(nameBytes, objectCount.multipliedReportingOverflow(by: namePart).partialValue)
   }
 
   /// The memory that the objects of a pickle in a file of `byteCount` bytes may take.

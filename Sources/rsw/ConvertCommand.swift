@@ -34,6 +34,9 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
+      guard !isSameFile(input, output) else {
+        throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(output)
+      }
       let checkpoint = try selection.checkpoint.open(input)
       var stateDict = try selection.stateDict(of: checkpoint)
       let recognition = Recognition(stateDict)

@@ -87,6 +87,13 @@ enum Terminal {
   }
 }
 
+/// Whether two paths lead to one file.
+func isSameFile(_ a: String, _ b: String) -> Bool {
+  var (first, second) = (stat(), stat())
+  return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev
+    && first.st_ino == second.st_ino
+}
+
 /// The errors of files that are read for a model name the file too.
 struct FileError: Error, CustomStringConvertible {
   let file: String

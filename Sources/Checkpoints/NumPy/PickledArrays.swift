@@ -26,7 +26,7 @@ extension TensorBuilder {
     guard let (dtype, isBigEndian) = elementType(parts.type) else {
       throw CheckpointError(.unsupported, "is a NumPy array whose elements are no numbers that rsw knows.")
     }
-    guard let shape = parts.shape, let data = pickle.bytes(parts.data) else {
+    guard let shape = parts.shape, let data = bytes(parts.data) else {
       throw CheckpointError(.malformed, "is not written as NumPy writes arrays. Get the file again.")
     }
     let stored = try Tensor(
@@ -39,6 +39,15 @@ extension TensorBuilder {
       )
     }
     return tensor
+  }
+
+  /// Bytes that are spelled as text are made once, though many arrays may share them.
+  private func bytes(_ value: PickleValue) -> Bytes? {
+    guard case .node(let reference) = value else { return nil }
+    if let known = arrayBytes[reference] { return known }
+    let bytes = pickle.bytes(value)
+    if let bytes { arrayBytes[reference] = bytes }
+    return bytes
   }
 
   private struct ArrayParts {

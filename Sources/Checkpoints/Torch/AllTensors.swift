@@ -9,6 +9,8 @@ struct TensorWalk {
   private var steps: [Step] = []
   /// What the names take so far.
   private var nameBytes = 0
+  /// Nodes looked at so far: objects may share what lies in them.
+  private var looks = 0
 
   /// One step of a path. Most lead to no tensor, so their names are made when one does.
   private struct Step {
@@ -68,7 +70,13 @@ struct TensorWalk {
       }
       guard !visited[reference.index] else { continue }
       visited[reference.index] = true
-      for (kind, child) in children(value).reversed() {
+      let children = children(value)
+      guard looks / limits.stateDictExpansion <= builder.heap.nodes.count else {
+        throw CheckpointError(
+          .limitExceeded,
+          "shares values so often that walking through it would take longer than the file justifies.")
+      }
+      for (kind, child) in children.reversed() {
         steps.append(Step(parent: step, kind: kind, depth: steps[step].depth + 1))
         pending.append((child, steps.count - 1))
       }
@@ -76,10 +84,11 @@ struct TensorWalk {
   }
 
   /// What lies directly in `value` and is no plain constant.
-  private func children(_ value: PickleValue) -> [(Step.Kind, PickleValue)] {
+  private mutating func children(_ value: PickleValue) -> [(Step.Kind, PickleValue)] {
     var result: [(Step.Kind, PickleValue)] = []
     let (pickle, heap) = (builder.pickle, builder.heap)
     func add(_ kind: Step.Kind, _ value: PickleValue) {
+      if case .node = value { looks += 1 }
       switch heap.node(value) {
       case nil, .string?, .bytes?, .bigInteger?, .global?: break
       default: result.append((kind, value))

@@ -36,9 +36,12 @@ extension TensorBuilder {
 
   /// Numbers in a tensor or, in older files, in a list.
   private func numbers(_ value: PickleValue) throws(CheckpointError) -> [Double] {
-    if let elements = pickle.elements(value) {
+    if case .node(let reference) = value, let elements = pickle.elements(value) {
+      // Many tensors may share one list.
+      if let known = numberLists[reference] { return known }
       let numbers = elements.compactMap(number)
       guard numbers.count == elements.count else { throw TensorBuilder.notATensor }
+      numberLists[reference] = numbers
       return numbers
     }
     return try component(value).doubles()

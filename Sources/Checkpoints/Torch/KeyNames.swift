@@ -4,15 +4,18 @@
 extension TorchPickle {
   /// The name of a key.
   func keyName(_ key: PickleValue) -> String {
-    heap.string(key) ?? representation(key, depth: 0)
+    if let text = heap.string(key) { return text }
+    var parts = TorchPickle.mostKeyParts
+    return representation(key, depth: 0, &parts)
   }
 
-  /// How deep and how long a key's tuples may be before they are cut short.
+  /// How deep a key's tuples may be, and how many parts they may have in all, before they are cut short.
   private static let deepestKey = 4
-  private static let longestKey = 16
+  private static let mostKeyParts = 64
 
-  /// Python's `repr` of the constants and tuples that keys are.
-  private func representation(_ value: PickleValue, depth: Int) -> String {
+  /// Python's `repr` of the constants and tuples that keys are; `parts` says how many may still come.
+  private func representation(_ value: PickleValue, depth: Int, _ parts: inout Int) -> String {
+    parts -= 1
     switch value {
     case .none: return "None"
     case .bool(let bool): return bool ? "True" : "False"
@@ -23,9 +26,8 @@ extension TorchPickle {
     if let text = heap.string(value) { return quotedByPython(Array(text.utf8), escapingFrom: nil) }
     if let bytes = bytes(value) { return "b" + quotedByPython(bytes.array, escapingFrom: 0x7F) }
     switch heap.node(value) {
-    case .tuple(let elements)?
-    where depth < TorchPickle.deepestKey && elements.count <= TorchPickle.longestKey:
-      let inner = elements.map { representation($0, depth: depth + 1) }.joined(separator: ", ")
+    case .tuple(let elements)? where depth < TorchPickle.deepestKey && elements.count <= parts:
+      let inner = elements.map { representation($0, depth: depth + 1, &parts) }.joined(separator: ", ")
       return "(" + inner + (elements.count == 1 ? ",)" : ")")
     case .bigInteger(let bytes)?: return decimal(bytes)
     case .global(let index)?: return heap.globals[index].fullName

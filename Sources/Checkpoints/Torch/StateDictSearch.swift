@@ -101,7 +101,9 @@ struct StateDictSearch {
   }
 
   /// All places at and below `starts` that hold tensors. One that is reached twice counts once.
-  private func places(below starts: [Place], _ reach: Reach, optimizers: Bool = false) -> [Place] {
+  private func places(
+    below starts: [Place], _ reach: Reach, optimizers: Bool = false, most: Int = .max
+  ) -> [Place] {
     var found: [Place] = []
     for start in starts {
       var visited: Set<PickleReference> = []
@@ -111,6 +113,7 @@ struct StateDictSearch {
           optimizers || !isOptimizer(place)
         else { continue }
         if holdsTensors(place, reach) { found.append(place) }
+        if found.count == most { return found }
         if place.path.count < limits.dictNesting { pending += children(of: place, reach).reversed() }
       }
     }
@@ -168,7 +171,8 @@ struct StateDictSearch {
     guard var place = starts.first else { throw nothing(nil) }
     for _ in 0..<limits.dictNesting {
       let wrapped = children(of: place, .named).filter { child in
-        StateDictSearch.wrappers.contains(child.path.last ?? "") && !places(below: [child], .named).isEmpty
+        StateDictSearch.wrappers.contains(child.path.last ?? "")
+          && !places(below: [child], .named, most: 1).isEmpty
       }
       if wrapped.count > 1 { throw ambiguous(wrapped) }
       guard let only = wrapped.first else { break }
@@ -273,9 +277,9 @@ struct StateDictSearch {
       switch builder.heap.node(value) {
       case .tuple(let values)?, .list(let values)?, .set(let values)?: pending += values
       case .object(let object)?:
-        pending += (builder.pickle.entries(value) ?? []).map(\.value)
-        pending += builder.pickle.elements(value) ?? []
-        pending += builder.pickle.attributes(object).map(\.value)
+        // The state and the arguments are visited as values of their own, for objects may share them.
+        pending += object.arguments + object.items + object.entries
+        if let state = object.state { pending.append(state) }
       case .dict(let entries)?:
         for index in stride(from: 1, to: entries.count, by: 2) { pending.append(entries[index]) }
       default: break
@@ -340,6 +344,11 @@ extension TensorBuilder {
   ) throws(CheckpointError) {
     do throws(CheckpointError) {
       guard let parts = wrappedTensors(value) else { return try stateDict.append(name, tensor(value)) }
+      wrappedCount += parts.count
+      guard wrappedCount <= heap.nodes.count else {
+        throw CheckpointError(
+          .limitExceeded, "wraps tensors that others wrap too, more often than the file justifies.")
+      }
       for part in parts { try stateDict.append(name + "." + part.name, tensor(part.value)) }
     } catch {
       throw error.forTensor(name)

@@ -9,6 +9,12 @@ final class TensorBuilder {
   /// Storages that lie in the pickle, by the node that holds them.
   private var embeddedStorages: [PickleReference: (Storage, DType)] = [:]
 
+  /// Lists of numbers that were read before.
+  var numberLists: [PickleReference: [Double]] = [:]
+  /// The bytes of arrays that were read before, by the node that holds them.
+  var arrayBytes: [PickleReference: Bytes] = [:]
+  /// How many tensors were found inside of others.
+  var wrappedCount = 0
   /// The modules that were taken apart before.
   var modules: [PickleReference: PickledModule] = [:]
   /// The parameters and buffers of modules that were listed before, or why they can't be.

@@ -31,9 +31,19 @@ package struct ZipArchive: Sendable {
     var entries: [ZipEntry] = []
     entries.reserveCapacity(end.entryCount)
     var reader = ByteReader(end.directory)
+    var firstOffset = end.directoryStart
     for _ in 0..<end.entryCount {
       let entry = try ZipEntry(&reader, archiveStart: end.archiveStart)
+      firstOffset = min(firstOffset, entry.headerOffset)
       if entry.name.utf8.last != UInt8(ascii: "/") { entries.append(entry) }
+    }
+
+    // Another archive in front is no prefix to pass over: it holds what would be missing.
+    guard firstOffset == 0 || file.load(UInt32.self, at: 0) != ZipRecord.localSignature else {
+      throw CheckpointError(
+        .unsupported,
+        "is several zip archives one behind the other, as torch.distributed.checkpoint writes them. "
+          + "Convert it with torch.distributed.checkpoint.format_utils.dcp_to_torch_save.")
     }
 
     let dataEnds = try ZipArchive.dataEnds(entries, directoryStart: end.directoryStart)
@@ -235,15 +245,18 @@ private struct EndOfDirectory {
       offset: file.count)
   }
 
-  /// The ZIP64 end record, at the place that the locator names or, when something stands before
-  /// the archive, right before the locator; and how far that is from the place named.
+  /// The ZIP64 end record, which ends where the locator begins; and how far it is from the place that
+  /// the locator names, for something may stand before the archive.
   private static func findWide(
     _ file: Bytes, locator: Int
   ) throws(CheckpointError) -> (place: Int, misplacement: Int) {
     var reader = ByteReader(file, at: locator + 8)
     let named = Int(exactly: try reader.read(UInt64.self)) ?? -1
-    for position in [named, locator - wideSize] where file.load(UInt32.self, at: position) == wideSignature {
-      if named >= 0, position <= locator - wideSize { return (position, position - named) }
+    for position in [locator - wideSize, named] where file.load(UInt32.self, at: position) == wideSignature {
+      // It may have data behind its fields; its size counts what comes after the size.
+      let size = file.load(UInt64.self, at: position + 4) ?? 0
+      let reachesLocator = position == locator - wideSize || size == UInt64(clamping: locator - position - 12)
+      if named >= 0, position <= locator - wideSize, reachesLocator { return (position, position - named) }
     }
     throw damaged(locator)
   }

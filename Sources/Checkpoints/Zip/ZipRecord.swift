@@ -19,6 +19,7 @@ package final class ZipRecord: Sendable {
   private let checksum = Mutex<UInt32?>(nil)
 
   static let localHeaderSize = 30
+  static let localSignature: UInt32 = 0x0403_4B50
   private static let deflated: UInt16 = 8
   /// Encryption, strong encryption, masked headers.
   private static let encryptionFlags: UInt16 = 0x2041
@@ -136,7 +137,7 @@ package final class ZipRecord: Sendable {
         "has the unknown flags \(hex(UInt32(entry.flags & ~ZipRecord.knownFlags))). Repack the archive.")
     }
     var reader = ByteReader(file, at: entry.headerOffset)
-    guard try reader.read(UInt32.self) == 0x0403_4B50 else {
+    guard try reader.read(UInt32.self) == ZipRecord.localSignature else {
       throw CheckpointError(
         .malformed, "its local header is not where the directory says. Get the file again.",
         offset: entry.headerOffset)
