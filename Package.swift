@@ -1,6 +1,21 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// Compiles a target for newer CPUs than the package's other code: see Sources/Vectors.
+func vectors(_ architecture: String) -> [SwiftSetting] {
+  [.unsafeFlags(["-Xcc", "-march=\(architecture)"])]
+}
+
+#if arch(x86_64)
+  let vectorTargets: [Target] = [
+    .target(name: "VectorsAVX2", dependencies: ["Vectors"], swiftSettings: vectors("x86-64-v3")),
+    .target(name: "VectorsAVX512", dependencies: ["Vectors"], swiftSettings: vectors("x86-64-v4")),
+    .systemLibrary(name: "CCPU"),
+  ]
+#else
+  let vectorTargets: [Target] = []
+#endif
+
 let package = Package(
   name: "rsw",
   platforms: [.macOS(.v15)],
@@ -23,7 +38,12 @@ let package = Package(
     .target(
       name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: [.strictMemorySafety()]),
     .target(name: "NN", dependencies: ["Checkpoints"]),
-    .target(name: "Inference", dependencies: ["NN", "COpenBLAS"]),
+    .target(name: "Vectors"),
+    .target(name: "VectorsBaseline", dependencies: ["Vectors"]),
+    .target(
+      name: "Inference",
+      dependencies: ["NN", "COpenBLAS", "Vectors", "VectorsBaseline"]
+        + vectorTargets.map { .byName(name: $0.name) }),
     .target(name: "ResNets", dependencies: ["NN", "Inference"]),
     .executableTarget(
       name: "rsw",
@@ -35,9 +55,9 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["Checkpoints"], path: "Tests/TestSupport"),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
     .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
-    .testTarget(name: "InferenceTests", dependencies: ["Inference", "TestSupport"]),
+    .testTarget(name: "InferenceTests", dependencies: ["Inference", "Vectors", "TestSupport"]),
     .testTarget(name: "ResNetsTests", dependencies: ["ResNets", "TestSupport"]),
     .testTarget(name: "rswTests", dependencies: ["rsw", "TestSupport"]),
-  ],
+  ] + vectorTargets,
   swiftLanguageModes: [.v6]
 )

@@ -1,7 +1,6 @@
 // Work on many records at once, on all cores.
 
 import Dispatch
-import Synchronization
 
 /// Calls `body` with 0 ..< `count` on all cores, in any order.
 ///
@@ -9,7 +8,7 @@ import Synchronization
 func inParallel(
   _ count: Int, _ body: @Sendable (Int) throws(CheckpointError) -> Void
 ) throws(CheckpointError) {
-  let first = Mutex<(index: Int, error: CheckpointError)?>(nil)
+  let first = Locked<(index: Int, error: CheckpointError)?>(nil)
   DispatchQueue.concurrentPerform(iterations: count) { index in
     do throws(CheckpointError) {
       try body(index)

@@ -1,7 +1,5 @@
 // The memory behind tensors. Tensors that share a storage in the file share the object here.
 
-import Synchronization
-
 /// A run of bytes that one or more tensors look into; loaded when first asked for.
 public final class Storage: Sendable {
   /// The number of bytes.
@@ -11,7 +9,7 @@ public final class Storage: Sendable {
   /// The device that the storage was saved from, such as `cpu` or `cuda:7`.
   public let device: String
   private let source: Source
-  private let made = Mutex<Bytes?>(nil)
+  private let made = Locked<Bytes?>(nil)
 
   package enum Source: Sendable {
     case bytes(Bytes)

@@ -1,30 +1,73 @@
 // Which buffer holds which result: a buffer is used again as soon as nobody needs its content.
 
 /// Buffers for the results of a plan's steps.
+///
+/// A segment's steps run for some images at a time, over and over until the batch is done. A result
+/// that only they use needs room for those images alone; what comes from or goes to other segments
+/// needs room for the batch, and must stay as long as the segment runs.
 struct BufferAssignment: Sendable {
   /// For each node, the buffer of its result; -1 for nodes that are fused away.
   private(set) var buffer: [Int]
+  /// For each node, whether its buffer holds the images of a chunk, not of the batch.
+  private(set) var isLocal: [Bool]
   /// For each buffer, its size in Floats.
   private(set) var sizes: [Int] = []
 
   /// - Parameters:
-  ///   - sizes: for each node, the size of its result.
+  ///   - imageSizes: for each node, Floats of its result for an image.
   ///   - input: the node that is there before the first step.
   ///   - kept: nodes whose results must be there after the last step.
-  init(_ steps: [Plan.Step], sizes nodeSizes: [Int], input: Int, kept: Set<Int>) {
-    buffer = [Int](repeating: -1, count: nodeSizes.count)
-    var lastUse: [Int: Int] = [:]
-    for (position, step) in steps.enumerated() {
-      for node in step.inputs { lastUse[node] = position }
+  init(_ segments: [Plan.Segment], imageSizes: [Int], images: Int, input: Int, kept: Set<Int>) {
+    buffer = [Int](repeating: -1, count: imageSizes.count)
+    isLocal = [Bool](repeating: false, count: imageSizes.count)
+    /// The segment of the last step that uses a node; kept nodes outlive all.
+    var lastSegment: [Int: Int] = [:]
+    for (position, segment) in segments.enumerated() {
+      for step in segment.steps {
+        for node in step.inputs { lastSegment[node] = position }
+      }
     }
-    for node in kept { lastUse[node] = steps.count }
+    for node in kept { lastSegment[node] = segments.count }
 
     var free: [Int] = []
-    buffer[input] = take(nodeSizes[input], from: &free)
-    for (position, step) in steps.enumerated() {
-      buffer[step.output] = take(nodeSizes[step.output], from: &free)
-      for node in Set(step.inputs + [step.output]).sorted() where lastUse[node] ?? -1 <= position {
-        free.append(buffer[node])
+    buffer[input] = take(imageSizes[input] * images, from: &free)
+    for (position, segment) in segments.enumerated() {
+      var lastUse: [Int: Int] = [:]
+      for (index, step) in segment.steps.enumerated() {
+        for node in step.inputs { lastUse[node] = index }
+        isLocal[step.output] = lastSegment[step.output] ?? position == position && segment.images < images
+      }
+      // What is there for the whole segment: with one chunk, nothing has to be.
+      let isChunked = segment.images < images
+      if isChunked {
+        for step in segment.steps where !isLocal[step.output] {
+          buffer[step.output] = take(imageSizes[step.output] * images, from: &free)
+        }
+      }
+      for (index, step) in segment.steps.enumerated() {
+        /// Whether a node's buffer may be used for something else after this step.
+        func ends(_ node: Int) -> Bool {
+          lastUse[node] ?? -1 <= index && (lastSegment[node] ?? position) <= position
+            && (!isChunked || isLocal[node])
+        }
+        if buffer[step.output] < 0 {
+          if let residual = step.residual, ends(residual), isLocal[residual] == isLocal[step.output] {
+            buffer[step.output] = buffer[residual]  // it is added where it lies
+          } else {
+            let count = isLocal[step.output] ? segment.images : images
+            buffer[step.output] = take(imageSizes[step.output] * count, from: &free)
+          }
+        }
+        for node in Set(step.inputs + [step.output]).sorted()
+        where ends(node) && (node == step.output || buffer[node] != buffer[step.output]) {
+          free.append(buffer[node])
+        }
+      }
+      if isChunked {
+        let inputs = Set(segment.steps.flatMap(\.inputs)).sorted()
+        for node in inputs where !isLocal[node] && (lastSegment[node] ?? position) <= position {
+          free.append(buffer[node])
+        }
       }
     }
   }

@@ -2,7 +2,6 @@
 
 public import Checkpoints
 public import NN
-import Synchronization
 
 /// A network with weights.
 ///
@@ -25,8 +24,12 @@ public struct Model<Root: Module>: Sendable {
   /// How many threads a pass uses, the caller's included. Results are the same from run to run at
   /// the same count.
   public var threadCount = ThreadPool.availableCPUs {
-    didSet { if threadCount != oldValue { plans = PlanCache(stateDict) } }
+    didSet { if threadCount != oldValue { plans = PlanCache(plans.weights) } }
   }
+  /// How exact the arithmetic is.
+  public var accuracy = Accuracy.standard
+  /// The algorithm of every convolution that it applies to; nil for the cheapest.
+  package var algorithm: ConvolutionAlgorithm?
   private var plans: PlanCache
 
   /// A model with initial weights, which depend on `seed` alone.
@@ -42,7 +45,7 @@ public struct Model<Root: Module>: Sendable {
       if let tensor = try? parameter.initialTensor(seed: seed) { initial.update(parameter.name, tensor) }
     }
     stateDict = initial
-    plans = PlanCache(initial)
+    plans = PlanCache(WeightStore(initial))
   }
 
   /// Takes the weights of a state dict, as PyTorch's `load_state_dict`: all of it is checked first.
@@ -61,7 +64,7 @@ public struct Model<Root: Module>: Sendable {
   ) throws(LoadError) -> LoadReport {
     let (loaded, report) = try stateDict.loading(source, for: parameters, strict: strict, ignoring: ignoring)
     stateDict = loaded
-    plans = PlanCache(loaded)
+    plans = PlanCache(WeightStore(loaded))
     return report
   }
 
@@ -96,7 +99,12 @@ public struct Model<Root: Module>: Sendable {
   ///
   /// - Throws: ``InputError`` when such an input does not fit, ``CheckpointError`` when weights can't be read.
   public func prepare(for shape: [Int]) throws {
-    _ = try plans.plan(graph, shape: shape, outputs: [graph.output], threads: threadCount)
+    _ = try plan(for: shape, outputs: [graph.output])
+  }
+
+  private func plan(for shape: [Int], outputs: [Int]) throws -> Plan {
+    let options = PlanOptions(shape: shape, outputs: outputs, accuracy: accuracy, algorithm: algorithm)
+    return try plans.plan(graph, options, threads: threadCount)
   }
 
   private func run(_ input: Tensor, outputs: [Int]) throws -> [Tensor] {
@@ -106,7 +114,7 @@ public struct Model<Root: Module>: Sendable {
     guard input.shape.count == 4 else {
       throw InputError("the input has shape \(input.shape); the model takes [N, C, H, W].")
     }
-    let plan = try plans.plan(graph, shape: input.shape, outputs: outputs, threads: threadCount)
+    let plan = try plan(for: input.shape, outputs: outputs)
     return try input.floats().withUnsafeBufferPointer { try plan.run($0, outputs: outputs) }
   }
 }
@@ -123,36 +131,30 @@ extension Model {
 
 /// The plans of one set of weights, by input shape.
 private final class PlanCache: Sendable {
-  private struct Key: Hashable {
-    let shape: [Int]
-    let outputs: [Int]
-  }
-
   private struct Plans {
-    var byKey: [Key: Plan] = [:]
+    var byOptions: [PlanOptions: Plan] = [:]
     /// Least recently used first.
-    var order: [Key] = []
+    var order: [PlanOptions] = []
   }
 
   /// A program that feeds images of many sizes must not collect a plan for each.
   private static let mostPlans = 16
-  private let plans = Mutex(Plans())
-  private let weights: WeightStore
+  private let plans = Locked(Plans())
+  let weights: WeightStore
 
-  init(_ stateDict: StateDict) {
-    weights = WeightStore(stateDict)
-  }
+  init(_ weights: WeightStore) { self.weights = weights }
 
-  func plan(_ graph: Graph, shape: [Int], outputs: [Int], threads: Int) throws -> Plan {
-    let key = Key(shape: shape, outputs: outputs)
-    return try plans.withLock { plans in
-      plans.order.removeAll { $0 == key }
-      plans.order.append(key)
-      if let plan = plans.byKey[key] { return plan }
-      let plan = try Plan(
-        graph, shape: shape, outputs: outputs, weights: weights, pool: ThreadPool.withThreads(threads))
-      plans.byKey[key] = plan
-      if plans.order.count > PlanCache.mostPlans { plans.byKey[plans.order.removeFirst()] = nil }
+  func plan(_ graph: Graph, _ options: PlanOptions, threads: Int) throws -> Plan {
+    try plans.withLock { plans in
+      if let plan = plans.byOptions[options] {
+        plans.order.removeAll { $0 == options }
+        plans.order.append(options)
+        return plan
+      }
+      let plan = try Plan(graph, options, weights: weights, pool: ThreadPool.withThreads(threads))
+      plans.byOptions[options] = plan
+      plans.order.append(options)
+      if plans.order.count > PlanCache.mostPlans { plans.byOptions[plans.order.removeFirst()] = nil }
       return plan
     }
   }

@@ -1,66 +1,51 @@
 // Weights as the steps of a plan want them: BatchNorm folded in, transposed for the product
-// [pixels, inputs] · [inputs, outputs]. They depend on no input shape, so all plans share them.
+// [pixels, inputs] · [inputs, outputs] or transformed for Winograd's. They depend on no input shape,
+// so all plans share them.
 
 import Checkpoints
 import NN
+import Vectors
 
 /// The matrices and the bias of a convolution or fully connected layer.
 final class PackedWeights: Sendable {
-  /// For each group: [tap y][tap x][input channel][output channel].
+  /// For each group: [tap y][tap x][input channel][output channel]; for Winograd's algorithms
+  /// [element of the transformed filter][input channel][output channel].
   let matrix: FloatBuffer
-  /// One for each output channel; nil when there is nothing to add.
-  let bias: FloatBuffer?
+  /// One for each output channel.
+  let bias: FloatBuffer
 
-  init(_ convolution: Convolution, norm: BatchNormalization?, _ stateDict: StateDict) throws {
-    let weight = try stateDict.parameter(convolution.weight)
+  init(
+    _ convolution: Convolution, norm: BatchNormalization?, _ algorithm: ConvolutionAlgorithm,
+    _ stateDict: StateDict
+  ) throws {
     let outputs = convolution.outChannels
-    var scale = [Double](repeating: 1, count: outputs)
+    var scale = [Float](repeating: 1, count: outputs)
     var shift = try convolution.bias.map { try stateDict.parameter($0).map(Double.init) }
     if let norm {
-      // γ · (x − μ) / √(σ² + ε) + β, in double so that folding adds no error of its own.
-      let (gamma, beta) = (try stateDict.parameter(norm.weight), try stateDict.parameter(norm.bias))
-      let (mean, variance) = (try stateDict.parameter(norm.mean), try stateDict.parameter(norm.variance))
-      scale = (0..<outputs).map { Double(gamma[$0]) / (Double(variance[$0]) + norm.eps).squareRoot() }
-      shift = (0..<outputs).map { Double(beta[$0]) + ((shift?[$0] ?? 0) - Double(mean[$0])) * scale[$0] }
+      // γ · (x − μ) / √(σ² + ε) + β
+      let fold = try NormFactors(norm, stateDict)
+      scale = fold.scale.map { Float($0) }
+      shift = (0..<outputs).map { fold.shift[$0] + (shift?[$0] ?? 0) * fold.scale[$0] }
     }
+    bias = FloatBuffer((shift ?? [Double](repeating: 0, count: outputs)).map { Float($0) })
 
     let groups = convolution.groups
-    let area = convolution.window.kernel * convolution.window.kernel
-    let (groupInputs, groupOutputs) = (convolution.inChannels / groups, outputs / groups)
-    let depth = area * groupInputs
-    let matrix = FloatBuffer(count: weight.count)
+    let filters = FilterBank(
+      inputs: convolution.inChannels / groups, outputs: outputs / groups,
+      taps: convolution.window.kernel * convolution.window.kernel)
+    let weight = try stateDict.parameter(convolution.weight)
+    let matrix = FloatBuffer(count: groups * filters.packedCount(algorithm))
     weight.withUnsafeBufferPointer { weight in
-      for group in 0..<groups {
-        for tap in 0..<area {
-          PackedWeights.transpose(
-            weight, from: group * groupOutputs * groupInputs * area + tap, step: area, columns: groupInputs,
-            scale: scale[group * groupOutputs..<(group + 1) * groupOutputs],
-            to: matrix.start + (group * depth + tap * groupInputs) * groupOutputs)
+      scale.withUnsafeBufferPointer { scale in
+        guard let weight = weight.baseAddress, let scale = scale.baseAddress else { return }
+        for group in 0..<groups {
+          filters.pack(
+            weight + group * filters.count, scale: scale + group * filters.outputs, algorithm,
+            to: matrix.start + group * filters.packedCount(algorithm))
         }
       }
     }
     self.matrix = matrix
-    bias = shift.map { FloatBuffer($0.map { Float($0) }) }
-  }
-
-  /// Writes one tap's weights, a matrix [output][input], as [input][output], each output's scaled.
-  private static func transpose(
-    _ weight: UnsafeBufferPointer<Float>, from start: Int, step: Int, columns: Int, scale: ArraySlice<Double>,
-    to target: Floats
-  ) {
-    let rows = scale.count
-    scale.withUnsafeBufferPointer { scale in
-      let tile = 16  // so that the lines written stay in cache until they are full
-      for tileStart in stride(from: 0, to: rows, by: tile) {
-        let tileEnd = min(rows, tileStart + tile)
-        for column in 0..<columns {
-          for row in tileStart..<tileEnd {
-            let value = weight[start &+ (row &* columns &+ column) &* step]
-            target[column &* rows &+ row] = Float(Double(value) * scale[row])
-          }
-        }
-      }
-    }
   }
 
   init(_ layer: FullyConnected, _ stateDict: StateDict) throws {
@@ -71,18 +56,71 @@ final class PackedWeights: Sendable {
       Layout.transpose(start, rows: layer.outFeatures, columns: layer.inFeatures, to: matrix.start)
     }
     self.matrix = matrix
-    bias = try layer.bias.map { FloatBuffer(try stateDict.parameter($0)) }
+    bias = FloatBuffer(
+      try layer.bias.map { try stateDict.parameter($0) } ?? [Float](repeating: 0, count: layer.outFeatures))
   }
+}
 
-  /// What a BatchNorm that follows no convolution multiplies by and adds.
-  static func affine(_ norm: BatchNormalization, _ stateDict: StateDict) throws -> (
-    scale: FloatBuffer, shift: FloatBuffer
-  ) {
+/// What a BatchNorm multiplies by and adds, in double so that folding adds no error of its own.
+struct NormFactors {
+  let scale: [Double]
+  let shift: [Double]
+
+  init(_ norm: BatchNormalization, _ stateDict: StateDict) throws {
     let (gamma, beta) = (try stateDict.parameter(norm.weight), try stateDict.parameter(norm.bias))
     let (mean, variance) = (try stateDict.parameter(norm.mean), try stateDict.parameter(norm.variance))
     let scale = (0..<norm.channels).map { Double(gamma[$0]) / (Double(variance[$0]) + norm.eps).squareRoot() }
-    let shift = (0..<norm.channels).map { Double(beta[$0]) - Double(mean[$0]) * scale[$0] }
-    return (FloatBuffer(scale.map { Float($0) }), FloatBuffer(shift.map { Float($0) }))
+    shift = (0..<norm.channels).map { Double(beta[$0]) - Double(mean[$0]) * scale[$0] }
+    self.scale = scale
+  }
+}
+
+/// The filters of one group of a convolution: [output][input][tap] in a state dict.
+private struct FilterBank {
+  let inputs: Int
+  let outputs: Int
+  let taps: Int
+
+  var count: Int { inputs * outputs * taps }
+
+  func packedCount(_ algorithm: ConvolutionAlgorithm) -> Int {
+    inputs * outputs * (algorithm.tile.map { ($0 + 2) * ($0 + 2) } ?? taps)
+  }
+
+  /// So many outputs at a time fill whole cache lines of what is written.
+  private static let lanes = 16
+
+  /// Writes all filters, each output's scaled, as an algorithm wants them.
+  func pack(
+    _ weight: ConstantFloats, scale: ConstantFloats, _ algorithm: ConvolutionAlgorithm, to target: Floats
+  ) {
+    let kernels = VectorKernels.widest
+    // The taps of some outputs for one input, [tap][output], and what a transform needs.
+    let scratch = FloatBuffer(count: (taps + 36) * FilterBank.lanes)
+    for first in stride(from: 0, to: outputs, by: FilterBank.lanes) {
+      let lanes = min(FilterBank.lanes, outputs - first)
+      for input in 0..<inputs {
+        let source = weight + (first &* inputs &+ input) &* taps
+        let destination = target + (input &* outputs &+ first)
+        switch algorithm {
+        case .direct, .im2col:
+          for tap in 0..<taps {
+            let line = destination + tap &* inputs &* outputs
+            for lane in 0..<lanes {
+              line[lane] = source[lane &* inputs &* taps &+ tap] * scale[first &+ lane]
+            }
+          }
+        case .winograd2, .winograd4:
+          for lane in 0..<lanes {
+            let filter = source + lane &* inputs &* taps
+            for tap in 0..<taps { scratch.start[tap &* lanes &+ lane] = filter[tap] * scale[first &+ lane] }
+          }
+          let transform = algorithm == .winograd2 ? kernels.winogradWeights2 : kernels.winogradWeights4
+          transform(
+            scratch.start, lanes, destination, inputs &* outputs, scratch.start + taps &* FilterBank.lanes)
+        }
+      }
+    }
   }
 }
 
@@ -96,28 +134,4 @@ extension StateDict {
       throw error.forTensor(name)
     }
   }
-}
-
-/// Floats at a fixed place, aligned for the widest vectors. Written by its maker before it is shared,
-/// or by one pass at a time.
-final class FloatBuffer: @unchecked Sendable {
-  let start: Floats
-  let count: Int
-
-  init(count: Int) {
-    self.count = count
-    let bytes = UnsafeMutableRawPointer.allocate(
-      byteCount: max(1, count) * MemoryLayout<Float>.stride, alignment: 64)
-    start = bytes.bindMemory(to: Float.self, capacity: count)
-    start.initialize(repeating: 0, count: count)
-  }
-
-  convenience init(_ values: [Float]) {
-    self.init(count: values.count)
-    values.withUnsafeBufferPointer { values in
-      if let source = values.baseAddress { start.update(from: source, count: values.count) }
-    }
-  }
-
-  deinit { start.deallocate() }
 }

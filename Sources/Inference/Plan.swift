@@ -1,33 +1,59 @@
 // A plan: everything about a forward pass that is known before the numbers are. Operations are
-// fused, buffers assigned and weights packed; running it allocates nothing but the results.
+// fused, algorithms chosen, weights packed and buffers assigned; running it (PlanRun.swift) allocates
+// nothing but the results.
 
 import Checkpoints
 import NN
-import Synchronization
+import Vectors
+
+/// What a plan is compiled for besides its graph and weights.
+struct PlanOptions: Hashable {
+  /// The input's shape, `[N, C, H, W]`.
+  let shape: [Int]
+  /// The nodes whose results are wanted.
+  let outputs: [Int]
+  let accuracy: Accuracy
+  /// The algorithm of every convolution that it applies to; nil for the cheapest.
+  let algorithm: ConvolutionAlgorithm?
+}
 
 /// A compiled graph for one input shape.
 final class Plan: Sendable {
   /// What is computed, in order.
-  let steps: [Step]
+  let segments: [Segment]
   /// Shapes of the nodes in PyTorch's order.
-  private let shapes: [[Int]]
-  private let buffers: BufferAssignment
-  private let scratchCount: Int
-  private let pool: ThreadPool
-  private let idleWorkspaces = Mutex<[Workspace]>([])
+  let shapes: [[Int]]
+  let buffers: BufferAssignment
+  let scratchCount: Int
+  let pool: ThreadPool
+  let kernels = VectorKernels.widest
+  let idleWorkspaces = Locked<[Workspace]>([])
+
+  /// Steps that follow each other for some images at a time: the images of a segment go through all of
+  /// its steps before the next ones come, so that what one step writes is in cache for the next.
+  struct Segment: Sendable {
+    let images: Int
+    let steps: [Step]
+  }
 
   /// One step: an operation with its buffers, given by the nodes whose results they hold.
   struct Step: Sendable {
     let kind: Kind
     let inputs: [Int]
     let output: Int
+
+    /// The node that a convolution adds to its result, where that may lie where the output goes.
+    var residual: Int? {
+      if case .convolution(_, let residual) = kind, residual != inputs[0] { return residual }
+      return nil
+    }
   }
 
   enum Kind: @unchecked Sendable {  // pointers inside belong to buffers that the case keeps alive
     case convolution(ConvolutionStep, residual: Int?)
-    case linear(FullyConnected, PackedWeights, relu: Bool)
-    case affine(scale: FloatBuffer, shift: FloatBuffer, relu: Bool)
-    case add(relu: Bool)
+    case linear(FullyConnected, PackedWeights, floor: Float)
+    case affine(scale: FloatBuffer, shift: FloatBuffer, floor: Float)
+    case add(floor: Float)
     case relu
     case maxPool(ConvolutionGeometry)
     case averagePool(ConvolutionGeometry)
@@ -35,198 +61,148 @@ final class Plan: Sendable {
     case flatten
   }
 
-  /// - Parameters:
-  ///   - shape: the input's, `[N, C, H, W]`.
-  ///   - outputs: the nodes whose results are wanted.
-  init(
-    _ graph: Graph, shape: [Int], outputs: [Int], weights: WeightStore, pool: ThreadPool
-  ) throws {
+  init(_ graph: Graph, _ options: PlanOptions, weights: WeightStore, pool: ThreadPool) throws {
     MatrixProduct.prepare()
-    shapes = try graph.shapes(input: shape)
-    self.pool = pool
-    let operations = graph.fused(keeping: Set(outputs))
-    var steps: [Step] = []
-    for operation in operations where operation.operation != .input {
-      steps.append(try Plan.step(operation, shapes, weights, threads: pool.threadCount))
+    let shapes = try graph.shapes(input: options.shape)
+    let operations = graph.fused(keeping: Set(options.outputs)).filter { $0.operation != .input }
+    let chunks = operations.map { Plan.chunk(of: $0, shapes) }
+    let algorithms = zip(operations, chunks).map { operation, chunk in
+      Plan.algorithm(operation, shapes, images: chunk, threads: pool.threadCount, options)
     }
-    self.steps = steps
-    buffers = BufferAssignment(steps, sizes: shapes.map { $0.reduce(1, *) }, input: 0, kept: Set(outputs))
-    scratchCount = steps.map(\.kind.scratchCount).max() ?? 0
-  }
+    var packed = try Plan.pack(operations, algorithms, weights, pool)
 
-  /// Runs the plan on `[N, C, H, W]` floats and returns the wanted nodes' results, in PyTorch's order.
-  func run(_ input: UnsafeBufferPointer<Float>, outputs: [Int]) throws(CheckpointError) -> [Tensor] {
-    let workspace =
-      idleWorkspaces.withLock { $0.popLast() }
-      ?? Workspace(buffers.sizes, scratchCount: scratchCount, workers: pool.threadCount)
-    defer { idleWorkspaces.withLock { $0.append(workspace) } }
-
-    func buffer(_ node: Int) -> Floats { workspace.buffers[buffers.buffer[node]].start }
-    if let source = input.baseAddress { toNHWC(source, shapes[0], buffer(0)) }
-    pool.pass { crew in
-      for step in steps {
-        run(
-          step, crew, inputs: step.inputs.map(buffer), output: buffer(step.output), buffer,
-          workspace.scratchStarts)
+    var segments: [Segment] = []
+    for (index, operation) in operations.enumerated() {
+      let step = try Plan.step(operation, shapes, algorithms[index], &packed, weights)
+      if let last = segments.last, last.images == chunks[index] {
+        segments[segments.count - 1] = Segment(images: last.images, steps: last.steps + [step])
+      } else {
+        segments.append(Segment(images: chunks[index], steps: [step]))
       }
     }
-    var results: [Tensor] = []
-    for node in outputs { results.append(try result(buffer(node), shapes[node])) }
-    return results
+    self.segments = segments
+    self.shapes = shapes
+    self.pool = pool
+    buffers = BufferAssignment(
+      segments, imageSizes: shapes.map { $0.dropFirst().reduce(1, *) }, images: options.shape[0], input: 0,
+      kept: Set(options.outputs))
+    scratchCount =
+      segments.flatMap { segment in
+        segment.steps.map { $0.scratchCount(images: segment.images, threads: pool.threadCount) }
+      }.max() ?? 0
+  }
+
+  /// Bytes of the buffers and scratch that each pass at a time works in, without the weights.
+  var workspaceBytes: Int { (buffers.sizes.reduce(0, +) + scratchCount) * MemoryLayout<Float>.stride }
+
+  /// The packed weights of all steps.
+  var weights: [PackedWeights] {
+    segments.flatMap(\.steps).compactMap { step in
+      switch step.kind {
+      case .convolution(let convolution, _): convolution.weights
+      case .linear(_, let weights, _): weights
+      default: nil
+      }
+    }
   }
 
   // MARK: Compilation
 
+  /// What goes into a step and comes out of it should stay in the cache that cores share, in bytes.
+  private static let cacheBudget = 8 << 20
+
+  /// How many images a step computes at once: the largest power of two whose data stays in cache.
+  private static func chunk(of operation: FusedOperation, _ shapes: [[Int]]) -> Int {
+    let images = shapes[operation.output][0]
+    let floats = (operation.inputs + [operation.output]).reduce(0) {
+      $0 + shapes[$1].dropFirst().reduce(1, *)
+    }
+    var chunk = 1
+    while chunk * 2 * floats * MemoryLayout<Float>.stride <= cacheBudget { chunk *= 2 }
+    return min(images, chunk)
+  }
+
+  /// A convolution's algorithm.
+  private static func algorithm(
+    _ operation: FusedOperation, _ shapes: [[Int]], images: Int, threads: Int, _ options: PlanOptions
+  ) -> ConvolutionAlgorithm? {
+    guard case .conv2d(let convolution) = operation.operation else { return nil }
+    let geometry = geometry(operation, shapes, convolution.window)
+    if let forced = options.algorithm, forced.applies(to: geometry, groups: convolution.groups) {
+      return forced
+    }
+    return .choice(
+      for: geometry, groups: convolution.groups, images: images, threads: threads, accuracy: options.accuracy)
+  }
+
+  /// The weights of all operations that have some, in order.
+  private static func pack(
+    _ operations: [FusedOperation], _ algorithms: [ConvolutionAlgorithm?], _ weights: WeightStore,
+    _ pool: ThreadPool
+  ) throws -> ArraySlice<PackedWeights> {
+    let layers = zip(operations, algorithms).compactMap { operation, algorithm -> WeightStore.Layer? in
+      switch operation.operation {
+      case .conv2d(let convolution): .convolution(convolution, operation.norm, algorithm ?? .im2col)
+      case .linear(let layer): .linear(layer)
+      default: nil
+      }
+    }
+    return try weights.packed(layers, pool)[...]
+  }
+
+  /// - Parameter packed: the weights of this and later operations; those of this one are taken away.
   private static func step(
-    _ fused: FusedOperation, _ shapes: [[Int]], _ weights: WeightStore, threads: Int
+    _ fused: FusedOperation, _ shapes: [[Int]], _ algorithm: ConvolutionAlgorithm?,
+    _ packed: inout ArraySlice<PackedWeights>, _ weights: WeightStore
   ) throws -> Step {
-    let input = shapes[fused.inputs[0]]
-    let output = shapes[fused.output]
+    func geometry(_ window: Window) -> ConvolutionGeometry { Plan.geometry(fused, shapes, window) }
+    let floor: Float = fused.relu ? 0 : -.infinity
     var inputs = fused.inputs
     let kind: Kind
     switch fused.operation {
     case .conv2d(let convolution):
       let step = ConvolutionStep(
-        convolution, weights: try weights.packed(convolution, fused.norm), input: input, output: output,
-        relu: fused.relu,
-        threads: threads)
+        geometry: geometry(convolution.window), groups: convolution.groups, algorithm: algorithm ?? .im2col,
+        weights: packed.removeFirst(), floor: floor)
       kind = .convolution(step, residual: fused.residual)
       if let residual = fused.residual { inputs.append(residual) }
-    case .linear(let layer): kind = .linear(layer, try weights.packed(layer), relu: fused.relu)
+    case .linear(let layer): kind = .linear(layer, packed.removeFirst(), floor: floor)
     case .batchNorm2d(let norm):
       let (scale, shift) = try weights.affine(norm)
-      kind = .affine(scale: scale, shift: shift, relu: fused.relu)
-    case .add: kind = .add(relu: fused.relu)
+      kind = .affine(scale: scale, shift: shift, floor: floor)
+    case .add: kind = .add(floor: floor)
     case .relu, .input: kind = .relu
-    case .maxPool2d(let window): kind = .maxPool(geometry(input, output, window))
-    case .avgPool2d(let window): kind = .averagePool(geometry(input, output, window))
-    case .adaptiveAvgPool2d: kind = .adaptiveAveragePool(geometry(input, output, Window(kernel: 1)))
+    case .maxPool2d(let window): kind = .maxPool(geometry(window))
+    case .avgPool2d(let window): kind = .averagePool(geometry(window))
+    case .adaptiveAvgPool2d: kind = .adaptiveAveragePool(geometry(Window(kernel: 1)))
     case .flatten: kind = .flatten
     }
     return Step(kind: kind, inputs: inputs, output: fused.output)
   }
 
-  private static func geometry(_ input: [Int], _ output: [Int], _ window: Window) -> ConvolutionGeometry {
+  private static func geometry(
+    _ operation: FusedOperation, _ shapes: [[Int]], _ window: Window
+  ) -> ConvolutionGeometry {
     ConvolutionGeometry(
-      inHeight: input[2], inWidth: input[3], inChannels: input[1], outHeight: output[2], outWidth: output[3],
-      kernel: window.kernel, stride: window.stride, padding: window.padding, dilation: window.dilation)
-  }
-
-  // MARK: Execution
-
-  private func run(
-    _ step: Step, _ crew: ThreadPool.Crew, inputs: [Floats], output: Floats, _ buffer: (Int) -> Floats,
-    _ scratch: [Floats]
-  ) {
-    let input = ConstantFloats(inputs[0])
-    let shape = shapes[step.output]
-    switch step.kind {
-    case .convolution(let convolution, let residual):
-      convolution.run(
-        crew, input: input, residual: residual.map { ConstantFloats(buffer($0)) }, output: output,
-        scratch: scratch)
-    case .linear(let layer, let weights, let relu):
-      MatrixProduct.multiply(
-        rows: shape[0], columns: layer.outFeatures, depth: layer.inFeatures, input, aStride: layer.inFeatures,
-        weights.matrix.start, bStride: layer.outFeatures, output, cStride: layer.outFeatures)
-      Epilogue.apply(
-        Block(rows: 0..<shape[0], columns: 0..<layer.outFeatures), of: output, stride: layer.outFeatures,
-        bias: weights.bias.map { ConstantFloats($0.start) }, residual: nil, relu: relu)
-    case .affine(let scale, let shift, let relu):
-      forEachPixelBlock(crew, shape) { pixels, channels in
-        for index in pixels.lowerBound * channels..<pixels.upperBound * channels {
-          let channel = index % channels
-          let value = input[index] * scale.start[channel] + shift.start[channel]
-          output[index] = relu && value < 0 ? 0 : value
-        }
-      }
-    case .add(let relu):
-      let other = ConstantFloats(inputs[1])
-      forEachPixelBlock(crew, shape) { pixels, channels in
-        for index in pixels.lowerBound * channels..<pixels.upperBound * channels {
-          let value = input[index] + other[index]
-          output[index] = relu && value < 0 ? 0 : value
-        }
-      }
-    case .relu:
-      forEachPixelBlock(crew, shape) { pixels, channels in
-        for index in pixels.lowerBound * channels..<pixels.upperBound * channels {
-          output[index] = input[index] < 0 ? 0 : input[index]
-        }
-      }
-    case .maxPool(let geometry):
-      crew.run(tasks: shape[0] * shape[2]) { row, _ in Pooling.maxRow(row, of: input, geometry, to: output) }
-    case .averagePool(let geometry):
-      crew.run(tasks: shape[0] * shape[2]) { row, _ in
-        Pooling.averageRow(row, of: input, geometry, to: output)
-      }
-    case .adaptiveAveragePool(let geometry):
-      crew.run(tasks: shape[0] * shape[2]) { row, _ in
-        Pooling.adaptiveRow(row, of: input, geometry, to: output)
-      }
-    case .flatten: toNCHW(input, shapes[step.inputs[0]], output)
-    }
-  }
-
-  /// Splits all pixels of a batch, or all rows of a matrix, into one block a thread.
-  private func forEachPixelBlock(
-    _ crew: ThreadPool.Crew, _ shape: [Int], _ body: @escaping (_ pixels: Range<Int>, _ channels: Int) -> Void
-  ) {
-    let channels = shape[1]
-    let pixels = shape.reduce(1, *) / channels
-    let size = (pixels + pool.threadCount - 1) / pool.threadCount
-    crew.run(tasks: (pixels + size - 1) / size) { block, _ in
-      body(block * size..<min(pixels, (block + 1) * size), channels)
-    }
-  }
-
-  // MARK: The edge
-
-  private func toNHWC(_ source: ConstantFloats, _ shape: [Int], _ target: Floats) {
-    transposeImages(source, shape, fromNCHW: true, target)
-  }
-
-  private func toNCHW(_ source: ConstantFloats, _ shape: [Int], _ target: Floats) {
-    transposeImages(source, shape, fromNCHW: false, target)
-  }
-
-  /// Transposes each image of a batch; a matrix `[N, C]` is the same in both orders.
-  private func transposeImages(_ source: ConstantFloats, _ shape: [Int], fromNCHW: Bool, _ target: Floats) {
-    let area = shape.dropFirst(2).reduce(1, *)
-    let imageCount = shape[1] * area
-    let (rows, columns) = fromNCHW ? (shape[1], area) : (area, shape[1])
-    for image in 0..<shape[0] {
-      Layout.transpose(
-        source + image * imageCount, rows: rows, columns: columns, to: target + image * imageCount)
-    }
-  }
-
-  private func result(_ source: Floats, _ shape: [Int]) throws(CheckpointError) -> Tensor {
-    let values = [Float](unsafeUninitializedCapacity: shape.reduce(1, *)) { target, count in
-      if let start = target.baseAddress { toNCHW(ConstantFloats(source), shape, start) }
-      count = target.count
-    }
-    return try Tensor(shape: shape, values)
+      input: shapes[operation.inputs[0]], output: shapes[operation.output], window: window)
   }
 }
 
-extension Plan.Kind {
-  /// Floats of scratch that each worker needs.
-  var scratchCount: Int {
-    if case .convolution(let step, _) = self { return step.scratchCount }
+extension Plan.Step {
+  /// Floats of scratch that all threads need together.
+  fileprivate func scratchCount(images: Int, threads: Int) -> Int {
+    if case .convolution(let step, _) = kind { return step.scratchCount(images: images, threads: threads) }
     return 0
   }
 }
 
 /// The memory of one pass at a time.
-private final class Workspace: Sendable {
+final class Workspace: Sendable {
   let buffers: [FloatBuffer]
-  private let scratch: [FloatBuffer]
+  let scratch: FloatBuffer
 
-  init(_ sizes: [Int], scratchCount: Int, workers: Int) {
+  init(_ sizes: [Int], scratchCount: Int) {
     buffers = sizes.map { FloatBuffer(count: $0) }
-    scratch = (0..<workers).map { _ in FloatBuffer(count: scratchCount) }
+    scratch = FloatBuffer(count: scratchCount)
   }
-
-  var scratchStarts: [Floats] { scratch.map(\.start) }
 }

@@ -9,6 +9,7 @@
 //
 // Workers spin while a pass runs, and sleep between passes.
 
+import Checkpoints
 import Synchronization
 
 #if canImport(FoundationEssentials)
@@ -40,7 +41,7 @@ package final class ThreadPool: Sendable {
     }
   }
 
-  private static let pools = Mutex<[Int: ThreadPool]>([:])
+  private static let pools = Locked<[Int: ThreadPool]>([:])
 
   /// The number of CPUs that this process may use.
   package static let availableCPUs = max(1, ProcessInfo.processInfo.activeProcessorCount)

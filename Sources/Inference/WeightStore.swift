@@ -2,40 +2,87 @@
 
 import Checkpoints
 import NN
-import Synchronization
 
 /// The packed weights of one state dict.
 final class WeightStore: Sendable {
   private let stateDict: StateDict
-  private let packed = Mutex<[Key: PackedWeights]>([:])
+  private let packed = Locked<[Request: PackedWeights]>([:])
 
-  private struct Key: Hashable {
+  /// A layer whose weights are wanted.
+  enum Layer {
+    /// With the BatchNorm that is folded in, for an algorithm.
+    case convolution(Convolution, BatchNormalization?, ConvolutionAlgorithm)
+    case linear(FullyConnected)
+  }
+
+  /// What makes packed weights the same.
+  private struct Request: Hashable {
     let weight: String
     /// The variance of the BatchNorm that is folded in.
     let norm: String?
+    /// direct and im2col take the same matrix.
+    let tile: Int?
+
+    init(_ layer: Layer) {
+      switch layer {
+      case .convolution(let convolution, let norm, let algorithm):
+        (weight, self.norm, tile) = (convolution.weight, norm?.variance, algorithm.tile)
+      case .linear(let layer): (weight, norm, tile) = (layer.weight, nil, nil)
+      }
+    }
   }
 
   init(_ stateDict: StateDict) { self.stateDict = stateDict }
 
-  func packed(_ convolution: Convolution, _ norm: BatchNormalization?) throws -> PackedWeights {
-    try weights(Key(weight: convolution.weight, norm: norm?.variance)) {
-      try PackedWeights(convolution, norm: norm, stateDict)
+  /// The weights of all layers, in their order; those that no plan had yet are packed by all threads.
+  func packed(_ layers: [Layer], _ pool: ThreadPool) throws -> [PackedWeights] {
+    let known = packed.withLock { $0 }
+    let missing = layers.indices.filter { known[Request(layers[$0])] == nil }
+      // The largest first, so that all threads end together.
+      .sorted { (layers[$0].size, $1) > (layers[$1].size, $0) }
+    let results = Locked<[Int: Result<PackedWeights, any Error>]>([:])
+    pool.pass { crew in
+      crew.run(tasks: missing.count) { [stateDict] task, _ in
+        let index = missing[task]
+        let result = Result { try layers[index].pack(stateDict) }
+        results.withLock { $0[index] = result }
+      }
     }
-  }
-
-  func packed(_ layer: FullyConnected) throws -> PackedWeights {
-    try weights(Key(weight: layer.weight, norm: nil)) { try PackedWeights(layer, stateDict) }
+    let made = try results.withLock { $0 }.mapValues { try $0.get() }
+    return packed.withLock { packed in
+      layers.indices.map { index in
+        let request = Request(layers[index])
+        let weights = packed[request] ?? made[index] ?? known[request]
+        packed[request] = weights
+        return weights
+      }
+    }
+    .compactMap { $0 }
   }
 
   /// The factors of a BatchNorm that follows no convolution.
   func affine(_ norm: BatchNormalization) throws -> (scale: FloatBuffer, shift: FloatBuffer) {
-    try PackedWeights.affine(norm, stateDict)
+    let factors = try NormFactors(norm, stateDict)
+    return (FloatBuffer(factors.scale.map { Float($0) }), FloatBuffer(factors.shift.map { Float($0) }))
+  }
+}
+
+extension WeightStore.Layer {
+  /// Floats of its weights.
+  fileprivate var size: Int {
+    switch self {
+    case .convolution(let convolution, _, _):
+      convolution.inChannels / convolution.groups * convolution.outChannels * convolution.window.kernel
+        * convolution.window.kernel
+    case .linear(let layer): layer.inFeatures * layer.outFeatures
+    }
   }
 
-  private func weights(_ key: Key, _ pack: () throws -> PackedWeights) throws -> PackedWeights {
-    if let weights = packed.withLock({ $0[key] }) { return weights }
-    let weights = try pack()
-    packed.withLock { $0[key] = weights }
-    return weights
+  fileprivate func pack(_ stateDict: StateDict) throws -> PackedWeights {
+    switch self {
+    case .convolution(let convolution, let norm, let algorithm):
+      try PackedWeights(convolution, norm: norm, algorithm, stateDict)
+    case .linear(let layer): try PackedWeights(layer, stateDict)
+    }
   }
 }

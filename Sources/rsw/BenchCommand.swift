@@ -32,6 +32,12 @@ struct Bench: ParsableCommand {
   @Flag(help: "Time opening the file and listing its names and shapes instead.")
   var open = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Time as many passes as each line of standard input says, and print a JSON list of milliseconds.",
+      discussion: "Before the first, a line says \"ready\"."))
+  var onDemand = false
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -48,7 +54,8 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      let samples = try open ? timeOpening() : timePasses()
+      if onDemand { return try answerDemands() }
+      let samples = try open ? timeOpening() : milliseconds(repetitions, warmPass())
       let sorted = samples.sorted()
       let median = (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
       let threads = open ? 1 : (self.threads ?? ThreadPool.availableCPUs)
@@ -69,27 +76,36 @@ struct Bench: ParsableCommand {
     }
   }
 
-  private func timePasses() throws -> [Double] {
+  private func answerDemands() throws {
+    let pass = try warmPass()
+    Terminal.printNow("ready")
+    while let line = readLine(), let count = Int(line) {
+      let samples = try milliseconds(count, pass)
+      Terminal.printNow(JSON.array(samples.map { .double($0) }).text())
+    }
+  }
+
+  /// A forward pass that has been made before: the first ones pack weights, wake threads and warm caches.
+  private func warmPass() throws -> () throws -> Void {
     var network = try loadModel(model, options)
     if let threads { network.threadCount = threads }
     let shape = [batch, 3] + size
     var random = SplitMix64(state: 1)
     let images = try Tensor(shape: shape, (0..<shape.reduce(1, *)).map { _ in Float(random.normal()) })
-    // The first passes pack weights, wake threads and warm caches.
     for _ in 0..<3 { _ = try network(images) }
-    return try milliseconds { _ = try network(images) }
+    return { [network] in _ = try network(images) }
   }
 
   private func timeOpening() throws -> [Double] {
-    try milliseconds {
+    try milliseconds(repetitions) {
       let stateDict = try Checkpoint(path: model).resNetStateDict()
       for (name, tensor) in stateDict where name.isEmpty && tensor.shape.isEmpty { return }
     }
   }
 
   /// How long each call of `work` takes.
-  private func milliseconds(_ work: () throws -> Void) throws -> [Double] {
+  private func milliseconds(_ count: Int, _ work: () throws -> Void) throws -> [Double] {
     let clock = ContinuousClock()
-    return try (0..<repetitions).map { _ in try clock.measure(work) / .milliseconds(1) }
+    return try (0..<count).map { _ in try clock.measure(work) / .milliseconds(1) }
   }
 }

@@ -22,6 +22,12 @@ enum Terminal {
     writeToStandardError(text + "\n")
   }
 
+  /// Prints a line that another program waits for.
+  static func printNow(_ text: String) {
+    print(text)
+    fflush(stdout)
+  }
+
   /// Writes what is still to be written to stdout; a full disk shows only now.
   private static func endOutput() throws {
     guard fflush(stdout) == 0, ferror(stdout) == 0 else {

@@ -40,7 +40,7 @@ extension StateDict {
       let done = Atomic<Int>(0)
 
       // A file takes one write at a time, so one core writes while the others compute checksums.
-      let sums = Mutex(blank)
+      let sums = Locked(blank)
       try inParallel(1 + count) { job throws(CheckpointError) in
         if job == 0 {
           try write(to: output, at: layout.offsets.map { headerSize + $0 }) {

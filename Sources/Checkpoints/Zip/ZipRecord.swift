@@ -6,8 +6,6 @@
 // Name, method and the two lengths are used: PyTorch pads the extra field (id "FB") so that data is
 // aligned, and writers that stream leave the sizes and the CRC zero.
 
-import Synchronization
-
 /// One file in an archive. Its data is read, inflated and checked at most once.
 package final class ZipRecord: Sendable {
   package let entry: ZipEntry
@@ -15,8 +13,8 @@ package final class ZipRecord: Sendable {
   /// The data ends here or before.
   private let dataEnd: Int
   private let limits: Limits
-  private let inflated = Mutex<Bytes?>(nil)
-  private let checksum = Mutex<UInt32?>(nil)
+  private let inflated = Locked<Bytes?>(nil)
+  private let checksum = Locked<UInt32?>(nil)
 
   static let localHeaderSize = 30
   static let localSignature: UInt32 = 0x0403_4B50

@@ -1,9 +1,7 @@
 // The one place where matrices are multiplied: OpenBLAS, on one thread a call. The threads are ours.
 
 import COpenBLAS
-
-typealias Floats = UnsafeMutablePointer<Float>
-typealias ConstantFloats = UnsafePointer<Float>
+import Vectors
 
 package enum MatrixProduct {
   /// OpenBLAS is told once to leave threads to us.
@@ -12,15 +10,15 @@ package enum MatrixProduct {
   /// Must be called before the first product; costs nothing after that.
   static func prepare() { _ = configured }
 
-  /// `c = a · b` for row-major `a` [rows, depth], `b` [depth, columns] and `c` [rows, columns]
+  /// `c = a · b`, or `c += a · b`, for row-major `a` [rows, depth], `b` [depth, columns] and `c` [rows, columns]
   /// whose rows begin `aStride`, `bStride` and `cStride` elements apart.
   static func multiply(
     rows: Int, columns: Int, depth: Int, _ a: ConstantFloats, aStride: Int, _ b: ConstantFloats, bStride: Int,
-    _ c: Floats, cStride: Int
+    _ c: Floats, cStride: Int, accumulate: Bool
   ) {
     cblas_sgemm(
       CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows), blasint(columns), blasint(depth), 1, a,
-      blasint(aStride), b, blasint(bStride), 0, c, blasint(cStride))
+      blasint(aStride), b, blasint(bStride), accumulate ? 1 : 0, c, blasint(cStride))
   }
 
   /// Ends the threads that OpenBLAS started when it was loaded.

@@ -1,83 +1,68 @@
-// Pooling over NHWC images, along the channels.
+// Pooling over NHWC images, along the channels: which input pixels each output pixel sees.
+
+import Vectors
 
 enum Pooling {
   /// One output row (all x, all channels) of max-pooling. NaN wins, as in PyTorch.
-  static func maxRow(_ row: Int, of input: ConstantFloats, _ geometry: ConvolutionGeometry, to output: Floats)
-  {
-    forEachPixel(row, geometry) { image, rows, columns, index in
-      let target = output + index
-      target.update(repeating: -.infinity, count: geometry.inChannels)
-      for y in rows {
-        for x in columns {
-          let source = input + pixel(image, y, x, geometry)
-          for channel in 0..<geometry.inChannels {
-            let value = source[channel]
-            target[channel] = value > target[channel] || value != value ? value : target[channel]
-          }
-        }
-      }
+  static func maxRow(
+    _ row: Int, of input: ConstantFloats, _ geometry: ConvolutionGeometry, to output: Floats,
+    _ kernels: VectorKernels
+  ) {
+    forEachPixel(row, geometry) { source, rows, columns, target in
+      kernels.maximum(
+        input + source, rows, columns, geometry.inWidth * geometry.inChannels, geometry.inChannels,
+        output + target)
     }
   }
 
   /// One output row of average-pooling, where padding counts as zeros.
   static func averageRow(
-    _ row: Int, of input: ConstantFloats, _ geometry: ConvolutionGeometry, to output: Floats
+    _ row: Int, of input: ConstantFloats, _ geometry: ConvolutionGeometry, to output: Floats,
+    _ kernels: VectorKernels
   ) {
-    let area = geometry.kernel * geometry.kernel
-    forEachPixel(row, geometry) { image, rows, columns, index in
-      mean(of: input, image, rows, columns, geometry, area: area, to: output + index)
+    forEachPixel(row, geometry) { source, rows, columns, target in
+      kernels.sum(
+        input + source, rows, columns, geometry.inWidth * geometry.inChannels, geometry.inChannels,
+        1 / Float(geometry.taps), output + target)
     }
   }
 
   /// One output row of adaptive average-pooling.
   static func adaptiveRow(
-    _ row: Int, of input: ConstantFloats, _ geometry: ConvolutionGeometry, to output: Floats
+    _ row: Int, of input: ConstantFloats, _ geometry: ConvolutionGeometry, to output: Floats,
+    _ kernels: VectorKernels
   ) {
-    let y = row % geometry.outHeight
-    let rows = adaptiveWindow(y, of: geometry.outHeight, over: geometry.inHeight)
+    let rows = adaptiveWindow(row % geometry.outHeight, of: geometry.outHeight, over: geometry.inHeight)
     for x in 0..<geometry.outWidth {
       let columns = adaptiveWindow(x, of: geometry.outWidth, over: geometry.inWidth)
-      let index = (row * geometry.outWidth + x) * geometry.inChannels
-      mean(
-        of: input, row / geometry.outHeight, rows, columns, geometry, area: rows.count * columns.count,
-        to: output + index)
+      let source = pixel(row / geometry.outHeight, rows.lowerBound, columns.lowerBound, geometry)
+      kernels.sum(
+        input + source, rows.count, columns.count, geometry.inWidth * geometry.inChannels,
+        geometry.inChannels, 1 / Float(rows.count * columns.count),
+        output + (row * geometry.outWidth + x) * geometry.inChannels)
     }
   }
 
-  /// The sum over a part of an image, divided by `area`.
-  private static func mean(
-    of input: ConstantFloats, _ image: Int, _ rows: Range<Int>, _ columns: Range<Int>,
-    _ geometry: ConvolutionGeometry,
-    area: Int, to target: Floats
-  ) {
-    target.update(repeating: 0, count: geometry.inChannels)
-    for y in rows {
-      for x in columns {
-        let source = input + pixel(image, y, x, geometry)
-        for channel in 0..<geometry.inChannels { target[channel] += source[channel] }
-      }
-    }
-    let scale = 1 / Float(area)
-    for channel in 0..<geometry.inChannels { target[channel] *= scale }
-  }
-
-  /// Calls `body` for each pixel of an output row with the input rows and columns under its window.
+  /// Calls `body` for each pixel of an output row with where its window begins in the input, the rows and
+  /// columns of it that are inside, and where the pixel goes.
   @inline(__always)
   private static func forEachPixel(
     _ row: Int, _ geometry: ConvolutionGeometry,
-    _ body: (_ image: Int, _ rows: Range<Int>, _ columns: Range<Int>, _ index: Int) -> Void
+    _ body: (_ source: Int, _ rows: Int, _ columns: Int, _ target: Int) -> Void
   ) {
-    let y = row % geometry.outHeight
-    let rows = window(y, geometry, size: geometry.inHeight)
+    let rows = window(row % geometry.outHeight, geometry, size: geometry.inHeight)
     for x in 0..<geometry.outWidth {
       let columns = window(x, geometry, size: geometry.inWidth)
-      body(row / geometry.outHeight, rows, columns, (row * geometry.outWidth + x) * geometry.inChannels)
+      body(
+        pixel(row / geometry.outHeight, rows.lowerBound, columns.lowerBound, geometry), rows.count,
+        columns.count, (row * geometry.outWidth + x) * geometry.inChannels)
     }
   }
 
   private static func window(_ index: Int, _ geometry: ConvolutionGeometry, size: Int) -> Range<Int> {
     let start = index * geometry.stride - geometry.padding
-    return max(0, start)..<max(0, min(size, start + geometry.kernel))
+    let first = max(0, start)
+    return first..<max(first, min(size, start + geometry.kernel))
   }
 
   @inline(__always)

@@ -1,0 +1,27 @@
+#pragma once
+
+// Which vectors the CPU has and the system saves: questions that only an instruction answers.
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/// The mask of states that the system saves for each thread (XCR0); 0 when it can't be asked.
+static inline unsigned long long cpu_saved_state(void) {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+  __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+  return (unsigned long long)d << 32 | a;
+}
+
+/// EBX of CPUID's leaf 7; 0 when there is none.
+static inline unsigned cpu_extended_features(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) ? b : 0;
+}
+
+/// ECX of CPUID's leaf 1.
+static inline unsigned cpu_features(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) ? c : 0;
+}
+#endif

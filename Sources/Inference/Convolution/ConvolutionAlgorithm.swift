@@ -1,0 +1,91 @@
+// Which way a convolution is computed: all ways, where each can be used, and what each costs.
+
+/// A way to compute a convolution.
+package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
+  /// One matrix product on the input as it lies: ``DirectConvolution``.
+  case direct
+  /// Matrix products on blocks of a matrix that is made from the input: ``Im2colConvolution``.
+  case im2col
+  /// F(2×2, 3×3): ``WinogradConvolution`` with tiles of 2 × 2 outputs.
+  case winograd2
+  /// F(4×4, 3×3): ``WinogradConvolution`` with tiles of 4 × 4 outputs.
+  case winograd4
+
+  /// The side of a tile's outputs, for Winograd's algorithms.
+  var tile: Int? {
+    switch self {
+    case .direct, .im2col: nil
+    case .winograd2: 2
+    case .winograd4: 4
+    }
+  }
+
+  /// Whether a layer can be computed this way.
+  func applies(to geometry: ConvolutionGeometry, groups: Int) -> Bool {
+    switch self {
+    case .direct: geometry.kernel == 1 && geometry.stride == 1 && geometry.padding == 0
+    case .im2col: true
+    case .winograd2, .winograd4:
+      geometry.kernel == 3 && geometry.stride == 1 && geometry.dilation == 1 && groups == 1
+    }
+  }
+
+  /// The cheapest way for a layer.
+  ///
+  /// - Parameters:
+  ///   - images: how many the step computes at once.
+  ///   - threads: how many share the work.
+  static func choice(
+    for geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int, accuracy: Accuracy
+  ) -> ConvolutionAlgorithm {
+    allCases
+      .filter { $0.applies(to: geometry, groups: groups) && ($0 != .winograd4 || accuracy == .standard) }
+      .min {
+        $0.cost(geometry, groups: groups, images: images, threads: threads)
+          < $1.cost(geometry, groups: groups, images: images, threads: threads)
+      } ?? .im2col
+  }
+
+  /// What a layer costs a thread, in multiplications of a matrix product that runs at full speed.
+  ///
+  /// A product of `rows` × `depth` with `depth` × `columns` costs `rows · depth · columns`, and on
+  /// top as much as ``rowsOfPacking`` more rows, as OpenBLAS copies the weights first. That is why
+  /// F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles for each of its 36 matrices.
+  /// What is copied or transformed costs ``productsOfACopy`` an element, which is why layers of few
+  /// channels gain less from Winograd.
+  private func cost(_ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int) -> Double {
+    let (inputs, outputs) = (geometry.inChannels, geometry.outChannels)
+    let weights = Double(inputs * outputs / groups)
+    func products(_ matrices: Int, rows: Int) -> Double {
+      // Few rows are not split among threads; each takes some of the columns.
+      let share = max(Double(rows) / Double(threads), min(Double(rows), ConvolutionAlgorithm.rowsOfPacking))
+      return Double(matrices) * weights * (share + ConvolutionAlgorithm.rowsOfPacking / Double(threads))
+    }
+    let pixels = images * geometry.outPixels
+    let copied: Int
+    let multiplied: Double
+    if let tile {
+      let tiles = images * ((geometry.outHeight + tile - 1) / tile) * ((geometry.outWidth + tile - 1) / tile)
+      let points = (tile + 2) * (tile + 2)
+      multiplied = products(points, rows: tiles)
+      copied = points * tiles * (inputs + outputs)
+    } else {
+      multiplied = products(geometry.taps, rows: pixels)
+      copied = self == .direct ? 0 : geometry.taps * pixels * inputs
+    }
+    return multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
+  }
+
+  /// Measured on Zen 3 and Zen 5: OpenBLAS reaches half its speed with about so many rows.
+  private static let rowsOfPacking = 8.0
+  /// Measured: an element takes about as long to be transformed as so many multiplications.
+  private static let productsOfACopy = 6.0
+}
+
+/// How exact a model's arithmetic is.
+public enum Accuracy: Sendable {
+  /// Every algorithm: the largest error of a ResNet's logits stays below 1.5e-5 of the largest logit.
+  case standard
+  /// Without Winograd's F(4×4, 3×3), whose error is about twice that of the others.
+  case strict
+}

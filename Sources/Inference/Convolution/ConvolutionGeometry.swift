@@ -1,0 +1,34 @@
+// The sizes of a convolution or of pooling over NHWC images.
+
+import NN
+
+/// The sizes of one image's way through a window.
+struct ConvolutionGeometry {
+  let inHeight: Int
+  let inWidth: Int
+  let inChannels: Int
+  let outHeight: Int
+  let outWidth: Int
+  let outChannels: Int
+  let kernel: Int
+  let stride: Int
+  let padding: Int
+  let dilation: Int
+
+  /// - Parameters:
+  ///   - input: the shape `[N, C, H, W]` of what comes in.
+  ///   - output: the shape of what comes out.
+  init(input: [Int], output: [Int], window: Window) {
+    (inChannels, inHeight, inWidth) = (input[1], input[2], input[3])
+    (outChannels, outHeight, outWidth) = (output[1], output[2], output[3])
+    (kernel, stride) = (window.kernel, window.stride)
+    (padding, dilation) = (window.padding, window.dilation)
+  }
+
+  /// Floats of an image that comes in.
+  var inputCount: Int { inHeight * inWidth * inChannels }
+  /// Pixels of an image that comes out.
+  var outPixels: Int { outHeight * outWidth }
+  /// Positions of the window's elements.
+  var taps: Int { kernel * kernel }
+}

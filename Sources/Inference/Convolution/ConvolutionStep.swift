@@ -1,0 +1,88 @@
+// A convolution in a plan: its sizes, its weights and the way it is computed.
+
+import NN
+import Vectors
+
+/// What a convolution does in a plan, with everything that is known before the input is.
+struct ConvolutionStep {
+  let geometry: ConvolutionGeometry
+  let groups: Int
+  let algorithm: ConvolutionAlgorithm
+  let weights: PackedWeights
+  /// What results are raised to: 0 with a ReLU, else -infinity.
+  let floor: Float
+
+  /// Computes a number of images.
+  func run(_ pass: StepContext, _ data: ConvolutionData) {
+    switch algorithm {
+    case .direct: DirectConvolution.run(self, pass, data)
+    case .im2col: Im2colConvolution.run(self, pass, data)
+    case .winograd2, .winograd4:
+      WinogradConvolution(self, images: data.images, threads: pass.threads)?.run(pass, data)
+    }
+  }
+
+  /// Floats of scratch that all threads need together.
+  func scratchCount(images: Int, threads: Int) -> Int {
+    switch algorithm {
+    case .direct: 0
+    case .im2col: Im2colConvolution.scratchCount(self, images: images, threads: threads)
+    case .winograd2, .winograd4:
+      WinogradConvolution(self, images: images, threads: threads)?.scratchCount ?? 0
+    }
+  }
+
+  /// Multiplications and additions for an image, as the definition has them.
+  var operations: Int {
+    2 * geometry.outPixels * geometry.outChannels * geometry.taps * geometry.inChannels / groups
+  }
+
+  // MARK: Matrix products
+
+  /// How a product of all output pixels with the weights is cut into tasks.
+  func matrixBlocks(images: Int, threads: Int) -> MatrixBlocks {
+    MatrixBlocks(
+      rows: images * geometry.outPixels, columns: geometry.outChannels / groups, groups: groups,
+      threads: threads)
+  }
+
+  /// The product for some pixels and some output channels of one group, with its epilogue.
+  ///
+  /// - Parameter left: the rows' input, in the order of the weights; each begins `stride` after the last.
+  func multiply(
+    _ rows: Range<Int>, group: Int, columns: Range<Int>, left: ConstantFloats, stride: Int,
+    _ data: ConvolutionData, _ kernels: VectorKernels
+  ) {
+    let groupOutputs = geometry.outChannels / groups
+    let depth = geometry.taps * geometry.inChannels / groups
+    let firstColumn = group * groupOutputs + columns.lowerBound
+    let start = rows.lowerBound * geometry.outChannels + firstColumn
+    let residualIsInPlace = data.residual.map { $0 == ConstantFloats(data.output) } ?? false
+    MatrixProduct.multiply(
+      rows: rows.count, columns: columns.count, depth: depth, left, aStride: stride,
+      weights.matrix.start + group * depth * groupOutputs + columns.lowerBound, bStride: groupOutputs,
+      data.output + start, cStride: geometry.outChannels, accumulate: residualIsInPlace)
+    kernels.epilogue(
+      data.output + start, rows.count, columns.count, geometry.outChannels,
+      ConstantFloats(weights.bias.start) + firstColumn,
+      residualIsInPlace ? nil : data.residual.map { $0 + start }, floor)
+  }
+}
+
+/// What a convolution reads and writes.
+struct ConvolutionData {
+  let images: Int
+  let input: ConstantFloats
+  /// Added to the result before the ReLU; may be where the output goes.
+  let residual: ConstantFloats?
+  let output: Floats
+}
+
+/// What a step works with besides its data.
+struct StepContext {
+  let crew: ThreadPool.Crew
+  let threads: Int
+  let kernels: VectorKernels
+  /// Memory that any step may overwrite.
+  let scratch: Floats
+}

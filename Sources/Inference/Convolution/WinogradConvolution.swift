@@ -1,0 +1,192 @@
+// 3×3 convolutions of stride 1 with fewer multiplications (Lavin and Gray 2016, "Fast algorithms for
+// convolutional neural networks", arXiv:1509.09308).
+//
+// The output is cut into tiles of m × m pixels. A tile depends on (m + 2)² input pixels d, and
+//
+//     tile = Aᵀ · [(G · g · Gᵀ) ⊙ (Bᵀ · d · B)] · A
+//
+// for each pair of input and output channel, summed over the input channels. The sum is taken before
+// the outer transform, which makes of each of the (m + 2)² elements one matrix product:
+//
+//     M[e] [tiles, outputs] = V[e] [tiles, inputs] · U[e] [inputs, outputs]
+//
+// F(4×4) takes 36 multiplications for 16 outputs where the definition takes 144; F(2×2) 16 instead
+// of 36. `WinogradMatrices` has the matrices, `WinogradTransforms` applies them along the channels.
+
+import Vectors
+
+struct WinogradConvolution {
+  private let step: ConvolutionStep
+  private let threads: Int
+  private let tile: Int
+  private let tilesAcross: Int
+  private let tilesDown: Int
+  /// Tiles of all images.
+  private let tiles: Int
+  /// Tiles that are transformed, multiplied and transformed back before the next ones.
+  private let blockTiles: Int
+  /// Whether a block is all threads' work, or each thread has blocks of its own.
+  private let blocksAreShared: Bool
+
+  /// A worker's transformed tiles and products should stay in its cache, in Floats.
+  private static let blockBudget = 512 * 1024
+  /// With fewer tiles a block, OpenBLAS spends its time on packing the weights.
+  private static let fewestTiles = 32
+
+  /// nil if the step is computed in another way.
+  init?(_ step: ConvolutionStep, images: Int, threads: Int) {
+    guard let tile = step.algorithm.tile else { return nil }
+    self.step = step
+    self.threads = threads
+    self.tile = tile
+    let geometry = step.geometry
+    tilesAcross = (geometry.outWidth + tile - 1) / tile
+    tilesDown = (geometry.outHeight + tile - 1) / tile
+    tiles = images * tilesDown * tilesAcross
+
+    let floatsOfTile = (tile + 2) * (tile + 2) * (geometry.inChannels + geometry.outChannels)
+    let most = max(WinogradConvolution.fewestTiles, WinogradConvolution.blockBudget / floatsOfTile)
+    blocksAreShared = tiles < threads * WinogradConvolution.fewestTiles
+    if blocksAreShared {
+      blockTiles = max(1, tiles)
+    } else {
+      let blocks = (tiles + most - 1) / most
+      let evened = (blocks + threads - 1) / threads * threads
+      blockTiles = (tiles + evened - 1) / evened
+    }
+  }
+
+  private var points: Int { (tile + 2) * (tile + 2) }
+
+  // MARK: Scratch
+
+  /// From one element's matrix to the next: an odd number of cache lines, as a power of two would
+  /// put the same tile of every matrix into one set of the cache.
+  private func planeStride(_ channels: Int) -> Int { (blockTiles * channels + 31) / 32 * 32 + 16 }
+  private var inputStride: Int { planeStride(step.geometry.inChannels) }
+  private var outputStride: Int { planeStride(step.geometry.outChannels) }
+
+  /// V and M of a block.
+  private var blockCount: Int { points * (inputStride + outputStride) }
+  /// What each worker needs for itself: vectors of a transform, a pixel of zeros in place of the padding,
+  /// and one that takes what lies beyond the image.
+  private var workerCount: Int {
+    points * 16 + (max(step.geometry.inChannels, step.geometry.outChannels) + 15) / 16 * 16
+  }
+
+  /// Floats of scratch that all threads need together.
+  var scratchCount: Int { (blocksAreShared ? 1 : threads) * blockCount + threads * workerCount }
+
+  // MARK: Running
+
+  func run(_ pass: StepContext, _ data: ConvolutionData) {
+    let workers = pass.scratch + (blocksAreShared ? 1 : threads) * blockCount
+    if blocksAreShared {
+      let (v, m) = (pass.scratch, pass.scratch + points * inputStride)
+      let tilesOfTask = max(1, tiles / (threads * 4))
+      let tileTasks = (tiles + tilesOfTask - 1) / tilesOfTask
+      pass.crew.run(tasks: tileTasks) { task, worker in
+        let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
+        transformInput(range, of: data, first: 0, to: v, pass.kernels, workers + worker * workerCount)
+      }
+      pass.crew.run(tasks: points) { point, _ in multiply(point, rows: tiles, v, m) }
+      pass.crew.run(tasks: tileTasks) { task, worker in
+        let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
+        transformOutput(range, m, first: 0, to: data, pass.kernels, workers + worker * workerCount)
+      }
+    } else {
+      pass.crew.run(tasks: (tiles + blockTiles - 1) / blockTiles) { task, worker in
+        let v = pass.scratch + worker * blockCount
+        let m = v + points * inputStride
+        let own = workers + worker * workerCount
+        let range = task * blockTiles..<min(tiles, (task + 1) * blockTiles)
+        transformInput(range, of: data, first: range.lowerBound, to: v, pass.kernels, own)
+        for point in 0..<points { multiply(point, rows: range.count, v, m) }
+        transformOutput(range, m, first: range.lowerBound, to: data, pass.kernels, own)
+      }
+    }
+  }
+
+  /// `M[point] = V[point] · U[point]` for a block.
+  private func multiply(_ point: Int, rows: Int, _ v: Floats, _ m: Floats) {
+    let (inputs, outputs) = (step.geometry.inChannels, step.geometry.outChannels)
+    MatrixProduct.multiply(
+      rows: rows, columns: outputs, depth: inputs, v + point * inputStride, aStride: inputs,
+      step.weights.matrix.start + point * inputs * outputs, bStride: outputs, m + point * outputStride,
+      cStride: outputs, accumulate: false)
+  }
+
+  /// Where a tile's outputs begin.
+  private func position(_ index: Int) -> (image: Int, y: Int, x: Int) {
+    (
+      index / (tilesDown * tilesAcross), index / tilesAcross % tilesDown * tile, index % tilesAcross * tile
+    )
+  }
+
+  /// Writes `Bᵀ · d · B` of some tiles to V, whose first row is that of tile `first`.
+  private func transformInput(
+    _ range: Range<Int>, of data: ConvolutionData, first: Int, to v: Floats, _ kernels: VectorKernels,
+    _ own: Floats
+  ) {
+    let geometry = step.geometry
+    let channels = geometry.inChannels
+    let transform = tile == 2 ? kernels.winogradInput2 : kernels.winogradInput4
+    let (size, stride) = (tile + 2, inputStride)
+    let zeros = own + points * 16
+    zeros.update(repeating: 0, count: channels)
+    withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: points) { pixels in
+      guard let pixels = pixels.baseAddress else { return }
+      for index in range {
+        let (image, y, x) = position(index)
+        let start = data.input + image * geometry.inputCount
+        for tapY in 0..<size {
+          let inY = y + tapY - geometry.padding
+          for tapX in 0..<size {
+            let inX = x + tapX - geometry.padding
+            let isInside = inY >= 0 && inY < geometry.inHeight && inX >= 0 && inX < geometry.inWidth
+            (pixels + (tapY * size + tapX)).initialize(
+              to: isInside ? start + (inY * geometry.inWidth + inX) * channels : ConstantFloats(zeros))
+          }
+        }
+        transform(pixels, channels, v + (index - first) * channels, stride, own)
+      }
+    }
+  }
+
+  /// Writes `Aᵀ · m · A` of some tiles, with bias, residual and ReLU, to the output.
+  private func transformOutput(
+    _ range: Range<Int>, _ m: Floats, first: Int, to data: ConvolutionData, _ kernels: VectorKernels,
+    _ own: Floats
+  ) {
+    let geometry = step.geometry
+    let channels = geometry.outChannels
+    let transform = tile == 2 ? kernels.winogradOutput2 : kernels.winogradOutput4
+    let stride = outputStride
+    let beyond = own + points * 16
+    // What lies beyond the image is computed too, from whatever was there.
+    beyond.update(repeating: 0, count: channels)
+    withUnsafeTemporaryAllocation(of: Floats.self, capacity: tile * tile) { pixels in
+      withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: tile * tile) { residuals in
+        guard let pixels = pixels.baseAddress, let residuals = residuals.baseAddress else { return }
+        for index in range {
+          let (image, y, x) = position(index)
+          for row in 0..<tile {
+            for column in 0..<tile {
+              let isInside = y + row < geometry.outHeight && x + column < geometry.outWidth
+              let pixel = (image * geometry.outHeight + y + row) * geometry.outWidth + x + column
+              let place = row * tile + column
+              (pixels + place).initialize(to: isInside ? data.output + pixel * channels : beyond)
+              if let residual = data.residual {
+                (residuals + place).initialize(
+                  to: isInside ? residual + pixel * channels : ConstantFloats(beyond))
+              }
+            }
+          }
+          transform(
+            m + (index - first) * channels, stride, channels, ConstantFloats(step.weights.bias.start),
+            data.residual == nil ? nil : UnsafePointer(residuals), step.floor, pixels, own)
+        }
+      }
+    }
+  }
+}

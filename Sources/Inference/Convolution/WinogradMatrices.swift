@@ -1,0 +1,80 @@
+// Winograd's minimal filtering (Winograd 1980, "Arithmetic complexity of computations"; Lavin and
+// Gray 2016, "Fast algorithms for convolutional neural networks", arXiv:1509.09308).
+//
+// The m outputs of a filter of 3 taps over d, with d of m + 2 elements,
+//
+//     y[i] = Σ g[k] · d[i + k]
+//
+// are Aᵀ · ((G · g) ⊙ (Bᵀ · d)): m + 2 multiplications instead of 3m. The filter and d are taken as
+// polynomials and evaluated at m + 1 points and ∞; products of values are values of the product,
+// through which Aᵀ interpolates. In two dimensions each matrix is applied to rows and columns.
+
+/// The matrices of F(m, 3), as fractions.
+package struct WinogradMatrices: Sendable {
+  /// A fraction in lowest terms.
+  package struct Ratio: Sendable {
+    package let numerator: Int
+    package let denominator: Int
+
+    init(_ numerator: Int, over denominator: Int = 1) {
+      (self.numerator, self.denominator) = (numerator, denominator)
+    }
+  }
+
+  /// `[m, m + 2]`: from products to outputs.
+  package let aTransposed: [[Ratio]]
+  /// `[m + 2, 3]`: transforms a filter.
+  package let g: [[Ratio]]
+  /// `[m + 2, m + 2]`: transforms the input.
+  package let bTransposed: [[Ratio]]
+
+  private init(aTransposed: [[Int]], g: [[Int]], over denominators: [Int], bTransposed: [[Int]]) {
+    self.aTransposed = aTransposed.map { $0.map { Ratio($0) } }
+    self.g = zip(g, denominators).map { row, denominator in row.map { Ratio($0, over: denominator) } }
+    self.bTransposed = bTransposed.map { $0.map { Ratio($0) } }
+  }
+
+  /// F(2, 3): points 0, 1, −1, ∞.
+  package static let f2 = WinogradMatrices(
+    aTransposed: [
+      [1, 1, 1, 0],
+      [0, 1, -1, 1],
+    ],
+    g: [
+      [1, 0, 0],
+      [1, 1, 1],
+      [1, -1, 1],
+      [0, 0, 1],
+    ], over: [1, 2, 2, 1],
+    bTransposed: [
+      [1, 0, -1, 0],
+      [0, 1, 1, 0],
+      [0, -1, 1, 0],
+      [0, -1, 0, 1],
+    ])
+
+  /// F(4, 3): points 0, 1, −1, 2, −2, ∞.
+  package static let f4 = WinogradMatrices(
+    aTransposed: [
+      [1, 1, 1, 1, 1, 0],
+      [0, 1, -1, 2, -2, 0],
+      [0, 1, 1, 4, 4, 0],
+      [0, 1, -1, 8, -8, 1],
+    ],
+    g: [
+      [1, 0, 0],
+      [-1, -1, -1],
+      [-1, 1, -1],
+      [1, 2, 4],
+      [1, -2, 4],
+      [0, 0, 1],
+    ], over: [4, 6, 6, 24, 24, 1],
+    bTransposed: [
+      [4, 0, -5, 0, 1, 0],
+      [0, -4, -4, 1, 1, 0],
+      [0, 4, -4, -1, 1, 0],
+      [0, -2, -1, 2, 1, 0],
+      [0, 2, -1, -2, 1, 0],
+      [0, 4, 0, -5, 0, 1],
+    ])
+}

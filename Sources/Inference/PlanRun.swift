@@ -1,0 +1,163 @@
+// Running a plan: segment by segment, a chunk of images at a time, step by step.
+
+import Checkpoints
+import NN
+import Vectors
+
+extension Plan {
+  /// Runs the plan on `[N, C, H, W]` floats and returns the wanted nodes' results, in PyTorch's order.
+  ///
+  /// - Parameter timed: called after each step with how long it took.
+  func run(
+    _ input: UnsafeBufferPointer<Float>, outputs: [Int], timed: ((Step, Duration) -> Void)? = nil
+  ) throws(CheckpointError) -> [Tensor] {
+    let workspace =
+      idleWorkspaces.withLock { $0.popLast() } ?? Workspace(buffers.sizes, scratchCount: scratchCount)
+    defer { idleWorkspaces.withLock { $0.append(workspace) } }
+
+    pool.pass { crew in
+      let context = StepContext(
+        crew: crew, threads: pool.threadCount, kernels: kernels, scratch: workspace.scratch.start)
+      if let source = input.baseAddress {
+        toNHWC(source, shapes[0], workspace.buffers[buffers.buffer[0]].start, crew)
+      }
+      for segment in segments {
+        for first in stride(from: 0, to: shapes[0][0], by: segment.images) {
+          let images = first..<min(shapes[0][0], first + segment.images)
+          for step in segment.steps {
+            let start = timed.map { _ in ContinuousClock.now }
+            run(step, context, images, workspace)
+            if let start { timed?(step, ContinuousClock.now - start) }
+          }
+        }
+      }
+    }
+    var results: [Tensor] = []
+    for node in outputs {
+      results.append(try result(workspace.buffers[buffers.buffer[node]].start, shapes[node]))
+    }
+    return results
+  }
+
+  /// Where the results of some images are, the first of them at `first`.
+  private func results(of node: Int, first: Int, _ workspace: Workspace) -> Floats {
+    let start = workspace.buffers[buffers.buffer[node]].start
+    return buffers.isLocal[node] ? start : start + first * shapes[node].dropFirst().reduce(1, *)
+  }
+
+  private func run(_ step: Step, _ context: StepContext, _ images: Range<Int>, _ workspace: Workspace) {
+    func start(_ node: Int) -> Floats { results(of: node, first: images.lowerBound, workspace) }
+    let (crew, kernels) = (context.crew, context.kernels)
+    let input = ConstantFloats(start(step.inputs[0]))
+    let output = start(step.output)
+    let shape = shapes[step.output]
+    let imageCount = shape.dropFirst().reduce(1, *)
+    switch step.kind {
+    case .convolution(let convolution, let residual):
+      let data = ConvolutionData(
+        images: images.count, input: input, residual: residual.map { ConstantFloats(start($0)) },
+        output: output)
+      convolution.run(context, data)
+    case .linear(let layer, let weights, let floor):
+      run(layer, weights, floor: floor, context, images.count, input, output)
+    case .affine(let scale, let shift, let floor):
+      let channels = shape[1]
+      split(images.count * imageCount / channels, context) { pixels in
+        for pixel in pixels {
+          kernels.affine(
+            input + pixel * channels, scale.start, shift.start, channels, floor, output + pixel * channels)
+        }
+      }
+    case .add(let floor):
+      let other = ConstantFloats(start(step.inputs[1]))
+      split(images.count * imageCount, context) { range in
+        kernels.add(
+          input + range.lowerBound, other + range.lowerBound, range.count, floor, output + range.lowerBound)
+      }
+    case .relu:
+      split(images.count * imageCount, context) { range in
+        kernels.floor(input + range.lowerBound, range.count, 0, output + range.lowerBound)
+      }
+    case .maxPool(let geometry):
+      crew.run(tasks: images.count * shape[2]) { row, _ in
+        Pooling.maxRow(row, of: input, geometry, to: output, kernels)
+      }
+    case .averagePool(let geometry):
+      crew.run(tasks: images.count * shape[2]) { row, _ in
+        Pooling.averageRow(row, of: input, geometry, to: output, kernels)
+      }
+    case .adaptiveAveragePool(let geometry):
+      crew.run(tasks: images.count * shape[2]) { row, _ in
+        Pooling.adaptiveRow(row, of: input, geometry, to: output, kernels)
+      }
+    case .flatten:
+      var shape = shapes[step.inputs[0]]
+      shape[0] = images.count
+      toNCHW(input, shape, output)
+    }
+  }
+
+  /// A fully connected layer; the columns are divided among the threads, so that each weight is read once.
+  private func run(
+    _ layer: FullyConnected, _ weights: PackedWeights, floor: Float, _ context: StepContext, _ images: Int,
+    _ input: ConstantFloats, _ output: Floats
+  ) {
+    let blocks = MatrixBlocks(
+      rows: images, columns: layer.outFeatures, groups: 1, threads: context.threads)
+    context.crew.run(tasks: blocks.count) { task, _ in
+      let block = blocks[task]
+      let start = output + block.rows.lowerBound * layer.outFeatures + block.columns.lowerBound
+      MatrixProduct.multiply(
+        rows: block.rows.count, columns: block.columns.count, depth: layer.inFeatures,
+        input + block.rows.lowerBound * layer.inFeatures, aStride: layer.inFeatures,
+        weights.matrix.start + block.columns.lowerBound, bStride: layer.outFeatures,
+        start, cStride: layer.outFeatures, accumulate: false)
+      context.kernels.epilogue(
+        start, block.rows.count, block.columns.count, layer.outFeatures,
+        ConstantFloats(weights.bias.start) + block.columns.lowerBound, nil, floor)
+    }
+  }
+
+  /// Divides `count` elements among the threads.
+  private func split(_ count: Int, _ context: StepContext, _ body: @escaping (Range<Int>) -> Void) {
+    let size = (count + context.threads - 1) / context.threads
+    context.crew.run(tasks: (count + size - 1) / size) { block, _ in
+      body(block * size..<min(count, (block + 1) * size))
+    }
+  }
+
+  // MARK: The edge
+
+  private func toNHWC(
+    _ source: ConstantFloats, _ shape: [Int], _ target: Floats, _ crew: ThreadPool.Crew
+  ) {
+    let (channels, area) = (shape[1], shape.dropFirst(2).reduce(1, *))
+    let parts = min(area, 4)
+    crew.run(tasks: shape[0] * parts) { task, _ in
+      let image = task / parts * channels * area
+      let part = task % parts
+      Layout.transpose(
+        source + image, rows: 0..<channels, of: channels,
+        columns: part * area / parts..<(part + 1) * area / parts,
+        of: area, to: target + image)
+    }
+  }
+
+  /// Transposes each image of a batch; a matrix `[N, C]` is the same in both orders.
+  private func toNCHW(_ source: ConstantFloats, _ shape: [Int], _ target: Floats) {
+    let (channels, area) = (shape[1], shape.dropFirst(2).reduce(1, *))
+    for image in 0..<shape[0] {
+      Layout.transpose(
+        source + image * channels * area, rows: area, columns: channels,
+        to: target + image * channels * area)
+    }
+  }
+
+  private func result(_ source: Floats, _ shape: [Int]) throws(CheckpointError) -> Tensor {
+    let values = [Float](unsafeUninitializedCapacity: shape.reduce(1, *)) { target, count in
+      if let start = target.baseAddress { toNCHW(ConstantFloats(source), shape, start) }
+      count = target.count
+    }
+    return try Tensor(shape: shape, values)
+  }
+}

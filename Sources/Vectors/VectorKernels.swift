@@ -1,0 +1,120 @@
+// The kernels of one instruction set, as functions to call.
+
+/// Kernels that were compiled for one instruction set.
+///
+/// Every function is written once, generic over the vector, and inlined into the few targets that
+/// make such a table. Those targets differ in the compiler's `-march` alone, and each uses another
+/// vector type, so that no function compiled for one instruction set can be linked into another. For the
+/// same reason this is a class: the code that copies a large struct is shared by all targets.
+public final class VectorKernels: Sendable {
+  /// The instruction set, such as `AVX2`.
+  public let name: String
+  /// Floats in a vector.
+  public let width: Int
+
+  public typealias WinogradInput =
+    @Sendable (
+      _ pixels: UnsafePointer<ConstantFloats>, _ channels: Int, _ target: Floats, _ stride: Int,
+      _ scratch: Floats
+    ) -> Void
+  public typealias WinogradWeights =
+    @Sendable (
+      _ taps: ConstantFloats, _ count: Int, _ target: Floats, _ stride: Int, _ scratch: Floats
+    ) -> Void
+  public typealias WinogradOutput =
+    @Sendable (
+      _ source: ConstantFloats, _ stride: Int, _ channels: Int, _ bias: ConstantFloats,
+      _ residual: UnsafePointer<ConstantFloats>?, _ floor: Float, _ pixels: UnsafePointer<Floats>,
+      _ scratch: Floats
+    ) -> Void
+
+  /// ``WinogradKernels/input(_:_:channels:to:stride:scratch:)`` of F(2×2, 3×3).
+  public let winogradInput2: WinogradInput
+  /// ``WinogradKernels/input(_:_:channels:to:stride:scratch:)`` of F(4×4, 3×3).
+  public let winogradInput4: WinogradInput
+  /// ``WinogradKernels/weights(_:_:count:to:stride:scratch:)`` of F(2×2, 3×3).
+  public let winogradWeights2: WinogradWeights
+  /// ``WinogradKernels/weights(_:_:count:to:stride:scratch:)`` of F(4×4, 3×3).
+  public let winogradWeights4: WinogradWeights
+  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:floor:to:scratch:)`` of F(2×2, 3×3).
+  public let winogradOutput2: WinogradOutput
+  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:floor:to:scratch:)`` of F(4×4, 3×3).
+  public let winogradOutput4: WinogradOutput
+  /// ``ChannelKernels/epilogue(_:_:rows:columns:stride:bias:residual:floor:)``.
+  public let epilogue:
+    @Sendable (
+      _ matrix: Floats, _ rows: Int, _ columns: Int, _ stride: Int, _ bias: ConstantFloats,
+      _ residual: ConstantFloats?, _ floor: Float
+    ) -> Void
+  /// ``ChannelKernels/add(_:_:_:count:floor:to:)``.
+  public let add:
+    @Sendable (_ a: ConstantFloats, _ b: ConstantFloats, _ count: Int, _ floor: Float, _ target: Floats)
+      -> Void
+  /// ``ChannelKernels/affine(_:_:scale:shift:count:floor:to:)``.
+  public let affine:
+    @Sendable (
+      _ source: ConstantFloats, _ scale: ConstantFloats, _ shift: ConstantFloats, _ count: Int,
+      _ floor: Float,
+      _ target: Floats
+    ) -> Void
+  /// ``ChannelKernels/floor(_:_:count:floor:to:)``.
+  public let floor:
+    @Sendable (_ source: ConstantFloats, _ count: Int, _ floor: Float, _ target: Floats) -> Void
+  /// ``ChannelKernels/maximum(_:_:rows:columns:rowStride:channels:to:)``.
+  public let maximum:
+    @Sendable (
+      _ source: ConstantFloats, _ rows: Int, _ columns: Int, _ rowStride: Int, _ channels: Int,
+      _ target: Floats
+    ) -> Void
+  /// ``ChannelKernels/sum(_:_:rows:columns:rowStride:channels:scale:to:)``.
+  public let sum:
+    @Sendable (
+      _ source: ConstantFloats, _ rows: Int, _ columns: Int, _ rowStride: Int, _ channels: Int,
+      _ scale: Float,
+      _ target: Floats
+    ) -> Void
+  /// ``ChannelKernels/copy(_:_:count:to:)``.
+  public let copy: @Sendable (_ source: ConstantFloats, _ count: Int, _ target: Floats) -> Void
+
+  /// All kernels for one vector. Must be inlined into the target whose `-march` they are for.
+  @inlinable @inline(__always)
+  public init<V: FloatVector>(_ name: String, _: V.Type) {
+    self.name = name
+    width = V.scalarCount
+    winogradInput2 = {
+      WinogradKernels<WinogradF2>.input(V.self, $0, channels: $1, to: $2, stride: $3, scratch: $4)
+    }
+    winogradInput4 = {
+      WinogradKernels<WinogradF4>.input(V.self, $0, channels: $1, to: $2, stride: $3, scratch: $4)
+    }
+    winogradWeights2 = {
+      WinogradKernels<WinogradF2>.weights(V.self, $0, count: $1, to: $2, stride: $3, scratch: $4)
+    }
+    winogradWeights4 = {
+      WinogradKernels<WinogradF4>.weights(V.self, $0, count: $1, to: $2, stride: $3, scratch: $4)
+    }
+    winogradOutput2 = {
+      WinogradKernels<WinogradF2>.output(
+        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, floor: $5, to: $6, scratch: $7)
+    }
+    winogradOutput4 = {
+      WinogradKernels<WinogradF4>.output(
+        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, floor: $5, to: $6, scratch: $7)
+    }
+    epilogue = {
+      ChannelKernels.epilogue(
+        V.self, $0, rows: $1, columns: $2, stride: $3, bias: $4, residual: $5, floor: $6)
+    }
+    add = { ChannelKernels.add(V.self, $0, $1, count: $2, floor: $3, to: $4) }
+    affine = { ChannelKernels.affine(V.self, $0, scale: $1, shift: $2, count: $3, floor: $4, to: $5) }
+    floor = { ChannelKernels.floor(V.self, $0, count: $1, floor: $2, to: $3) }
+    maximum = {
+      ChannelKernels.maximum(V.self, $0, rows: $1, columns: $2, rowStride: $3, channels: $4, to: $5)
+    }
+    sum = {
+      ChannelKernels.sum(
+        V.self, $0, rows: $1, columns: $2, rowStride: $3, channels: $4, scale: $5, to: $6)
+    }
+    copy = { ChannelKernels.copy(V.self, $0, count: $1, to: $2) }
+  }
+}

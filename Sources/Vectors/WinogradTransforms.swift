@@ -1,0 +1,92 @@
+// Winograd's transforms in one dimension: x ↦ Bᵀ·x, G·x and Aᵀ·x, multiplied out and with common
+// terms taken once. `WinogradMatrices` in Inference has the matrices; a test holds these against them.
+
+/// The transforms of one tile size, in one dimension.
+public protocol WinogradTransforms {
+  /// Outputs of a tile in one dimension: m of F(m, 3).
+  static var tile: Int { get }
+  /// `Bᵀ · x` for `tile + 2` vectors, with as many results.
+  static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
+  /// `G · x` for 3 vectors, with `tile + 2` results.
+  static func weights<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
+  /// `Aᵀ · x` for `tile + 2` vectors, with `tile` results.
+  static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
+}
+
+/// F(2, 3): points 0, 1, −1, ∞.
+public enum WinogradF2: WinogradTransforms {
+  @inlinable @inline(__always) public static var tile: Int { 2 }
+
+  @inlinable @inline(__always)
+  public static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2, x3) = (source(0), source(1), source(2), source(3))
+    target(0, x0 - x2)
+    target(1, x1 + x2)
+    target(2, x2 - x1)
+    target(3, x3 - x1)
+  }
+
+  @inlinable @inline(__always)
+  public static func weights<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2) = (source(0), source(1), source(2))
+    let half = V(repeating: 0.5)
+    let even = half * (x0 + x2)
+    target(0, x0)
+    target(1, even + half * x1)
+    target(2, even - half * x1)
+    target(3, x2)
+  }
+
+  @inlinable @inline(__always)
+  public static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2, x3) = (source(0), source(1), source(2), source(3))
+    target(0, x0 + (x1 + x2))
+    target(1, (x1 - x2) + x3)
+  }
+}
+
+/// F(4, 3): points 0, 1, −1, 2, −2, ∞.
+public enum WinogradF4: WinogradTransforms {
+  @inlinable @inline(__always) public static var tile: Int { 4 }
+
+  @inlinable @inline(__always)
+  public static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2, x3, x4, x5) = (source(0), source(1), source(2), source(3), source(4), source(5))
+    let (two, four, five) = (V(repeating: 2), V(repeating: 4), V(repeating: 5))
+    let (even, odd) = (x4 - four * x2, x3 - four * x1)
+    let (evenOfTwo, oddOfTwo) = (x4 - x2, two * (x3 - x1))
+    target(0, four * x0 - five * x2 + x4)
+    target(1, even + odd)
+    target(2, even - odd)
+    target(3, evenOfTwo + oddOfTwo)
+    target(4, evenOfTwo - oddOfTwo)
+    target(5, four * x1 - five * x3 + x5)
+  }
+
+  @inlinable @inline(__always)
+  public static func weights<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2) = (source(0), source(1), source(2))
+    let (sixth, quarter) = (V(repeating: 1 / 6), V(repeating: 0.25))
+    let even = sixth * (V(repeating: 0) - (x0 + x2))
+    let evenOfTwo = sixth * (quarter * x0 + x2)
+    let (odd, oddOfTwo) = (sixth * x1, V(repeating: 1 / 12) * x1)
+    target(0, quarter * x0)
+    target(1, even - odd)
+    target(2, even + odd)
+    target(3, evenOfTwo + oddOfTwo)
+    target(4, evenOfTwo - oddOfTwo)
+    target(5, x2)
+  }
+
+  @inlinable @inline(__always)
+  public static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2, x3, x4, x5) = (source(0), source(1), source(2), source(3), source(4), source(5))
+    let (two, four, eight) = (V(repeating: 2), V(repeating: 4), V(repeating: 8))
+    let (sum, difference) = (x1 + x2, x1 - x2)
+    let (sumOfTwo, differenceOfTwo) = (x3 + x4, x3 - x4)
+    target(0, x0 + sum + sumOfTwo)
+    target(1, difference + two * differenceOfTwo)
+    target(2, sum + four * sumOfTwo)
+    target(3, difference + eight * differenceOfTwo + x5)
+  }
+}

@@ -1,0 +1,82 @@
+// The kernels of every instruction set that this CPU has do what plain Swift does.
+
+import Inference
+import NN
+import TestSupport
+import Testing
+import Vectors
+
+@Suite struct KernelTests {
+  /// Counts around the widths of all vectors.
+  private static let counts = [1, 3, 4, 7, 8, 15, 16, 17, 21, 33]
+
+  private func check(_ actual: [Float], _ expected: [Float], _ kernels: VectorKernels, _ what: String) {
+    let difference = difference(actual, expected, tolerance: 1e-6)
+    #expect(difference == nil, "\(kernels.name), \(what): \(difference ?? "")")
+  }
+
+  @Test(arguments: VectorKernels.available.indices, counts) func elementwiseKernels(
+    _ instructions: Int, _ count: Int
+  ) {
+    let kernels = VectorKernels.available[instructions]
+    var random = SplitMix64(state: 4)
+    func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
+    let (a, b, c) = (values(count), values(count), values(count))
+    var result = [Float](repeating: .nan, count: count)
+
+    kernels.copy(a, count, &result)
+    check(result, a, kernels, "copy")
+    kernels.add(a, b, count, 0, &result)
+    check(result, zip(a, b).map { max(0, $0 + $1) }, kernels, "add")
+    kernels.floor(a, count, -0.5, &result)
+    check(result, a.map { max(-0.5, $0) }, kernels, "floor")
+    kernels.affine(a, b, c, count, -.infinity, &result)
+    check(result, a.indices.map { a[$0] * b[$0] + c[$0] }, kernels, "affine")
+
+    // 3 rows of a matrix that is 5 columns wider than the block.
+    let stride = count + 5
+    let (matrix, residual) = (values(3 * stride), values(3 * stride))
+    for added in [nil, residual] {
+      var block = matrix
+      kernels.epilogue(&block, 3, count, stride, b, added, 0)
+      let expected = matrix.indices.map { index in
+        let column = index % stride
+        return column < count ? max(0, matrix[index] + b[column] + (added?[index] ?? 0)) : matrix[index]
+      }
+      check(block, expected, kernels, "epilogue")
+    }
+  }
+
+  @Test(arguments: VectorKernels.available.indices, counts) func poolingKernels(
+    _ instructions: Int, _ channels: Int
+  ) {
+    let kernels = VectorKernels.available[instructions]
+    var random = SplitMix64(state: 5)
+    let (rows, columns, rowStride) = (2, 3, 4 * channels)
+    let source = (0..<rows * rowStride).map { _ in Float(random.normal()) }
+    var result = [Float](repeating: .nan, count: channels)
+    func pixels(_ channel: Int) -> [Float] {
+      (0..<rows * columns).map { index -> Float in
+        let start = index / columns * rowStride
+        return source[start + index % columns * channels + channel]
+      }
+    }
+    kernels.maximum(source, rows, columns, rowStride, channels, &result)
+    check(result, (0..<channels).map { pixels($0).max() ?? 0 }, kernels, "maximum")
+    kernels.sum(source, rows, columns, rowStride, channels, 0.25, &result)
+    check(result, (0..<channels).map { pixels($0).reduce(0, +) * 0.25 }, kernels, "sum")
+  }
+
+  @Test(arguments: VectorKernels.available.indices) func notANumberStays(_ instructions: Int) {
+    let kernels = VectorKernels.available[instructions]
+    let values = (0..<40).map { $0 % 3 == 0 ? Float.nan : -1 }
+    let isNaN = values.map(\.isNaN)
+    var raised = values
+    kernels.floor(values, values.count, 0, &raised)
+    #expect(raised.map(\.isNaN) == isNaN, "\(kernels.name), floor")
+    var largest = [Float](repeating: 0, count: 20)
+    kernels.maximum(values, 1, 2, 40, 20, &largest)
+    #expect(
+      (0..<20).allSatisfy { largest[$0].isNaN == (isNaN[$0] || isNaN[$0 + 20]) }, "\(kernels.name), maximum")
+  }
+}
