@@ -17,7 +17,7 @@ struct BufferAssignment: Sendable {
   ///   - imageSizes: for each node, Floats of its result for an image.
   ///   - input: the node that is there before the first step.
   ///   - kept: nodes whose results must be there after the last step.
-  init(_ segments: [Plan.Segment], imageSizes: [Int], images: Int, input: Int, kept: Set<Int>) {
+  init(_ segments: [PlanOutline.Segment], imageSizes: [Int], images: Int, input: Int, kept: Set<Int>) {
     buffer = [Int](repeating: -1, count: imageSizes.count)
     isLocal = [Bool](repeating: false, count: imageSizes.count)
     /// The segment of the last step that uses a node; kept nodes outlive all.

@@ -103,8 +103,42 @@ public struct Model<Root: Module>: Sendable {
   }
 
   private func plan(for shape: [Int], outputs: [Int]) throws -> Plan {
-    let options = PlanOptions(shape: shape, outputs: outputs, accuracy: accuracy, algorithm: algorithm)
-    return try plans.plan(graph, options, threads: threadCount)
+    try plans.plan(graph, options(shape, outputs: outputs))
+  }
+
+  private func options(_ shape: [Int], outputs: [Int]) -> PlanOptions {
+    PlanOptions(
+      shape: shape, outputs: outputs, threads: threadCount, accuracy: accuracy, algorithm: algorithm)
+  }
+
+  /// What passes on inputs of `shape` need beside the model's tensors.
+  ///
+  /// - Throws: ``InputError`` when such an input does not fit.
+  public func memory(for shape: [Int]) throws(InputError) -> PlanMemory {
+    try PlanOutline(graph, options(shape, outputs: [graph.output])).memory
+  }
+
+  /// How long each step of a pass takes.
+  ///
+  /// - Parameters:
+  ///   - input: float32 of shape `[N, C, H, W]`.
+  ///   - repetitions: how many passes are timed.
+  package func profile(_ input: Tensor, repetitions: Int) throws -> [StepTiming] {
+    let plan = try plan(for: input.shape, outputs: [graph.output])
+    let values = try input.floats()
+    var timings = StepTiming.all(of: plan.outline, graph)
+    var places: [Int: Int] = [:]
+    for (index, step) in plan.outline.segments.flatMap(\.steps).enumerated() { places[step.output] = index }
+    for pass in 0..<repetitions {
+      for index in timings.indices { timings[index].milliseconds.append(0) }
+      _ = try values.withUnsafeBufferPointer {
+        try plan.run($0, outputs: [graph.output]) { step, duration in
+          guard let place = places[step.output] else { return }
+          timings[place].milliseconds[pass] += duration / .milliseconds(1)
+        }
+      }
+    }
+    return timings
   }
 
   private func run(_ input: Tensor, outputs: [Int]) throws -> [Tensor] {
@@ -123,6 +157,14 @@ extension Model {
   /// Learned parameters as PyTorch counts them: without BatchNorm's statistics and counters.
   public var parameterCount: Int {
     parameters.filter { !$0.isBuffer }.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+
+  /// Multiplications and additions that a pass on inputs of `shape` takes, as the definitions have them.
+  ///
+  /// - Throws: ``InputError`` when such an input does not fit.
+  public func operationCount(for shape: [Int]) throws(InputError) -> Int {
+    let outline = try PlanOutline(graph, options(shape, outputs: [graph.output]))
+    return outline.segments.flatMap(\.steps).reduce(0) { $0 + $1.operationCount } * shape[0]
   }
 
   /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.
@@ -144,14 +186,14 @@ private final class PlanCache: Sendable {
 
   init(_ weights: WeightStore) { self.weights = weights }
 
-  func plan(_ graph: Graph, _ options: PlanOptions, threads: Int) throws -> Plan {
+  func plan(_ graph: Graph, _ options: PlanOptions) throws -> Plan {
     try plans.withLock { plans in
       if let plan = plans.byOptions[options] {
         plans.order.removeAll { $0 == options }
         plans.order.append(options)
         return plan
       }
-      let plan = try Plan(graph, options, weights: weights, pool: ThreadPool.withThreads(threads))
+      let plan = try Plan(graph, options, weights: weights)
       plans.byOptions[options] = plan
       plans.order.append(options)
       if plans.order.count > PlanCache.mostPlans { plans.byOptions[plans.order.removeFirst()] = nil }

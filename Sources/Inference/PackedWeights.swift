@@ -6,7 +6,7 @@ import Checkpoints
 import NN
 import Vectors
 
-/// The matrices and the bias of a convolution or fully connected layer.
+/// The matrices and the bias of a layer.
 final class PackedWeights: Sendable {
   /// For each group: [tap y][tap x][input channel][output channel]; for Winograd's algorithms
   /// [element of the transformed filter][input channel][output channel].
@@ -31,8 +31,7 @@ final class PackedWeights: Sendable {
 
     let groups = convolution.groups
     let filters = FilterBank(
-      inputs: convolution.inChannels / groups, outputs: outputs / groups,
-      taps: convolution.window.kernel * convolution.window.kernel)
+      inputs: convolution.inChannels / groups, outputs: outputs / groups, kernel: convolution.window.kernel)
     let weight = try stateDict.parameter(convolution.weight)
     let matrix = FloatBuffer(count: groups * filters.packedCount(algorithm))
     weight.withUnsafeBufferPointer { weight in
@@ -46,6 +45,13 @@ final class PackedWeights: Sendable {
       }
     }
     self.matrix = matrix
+  }
+
+  /// The factors of a BatchNorm that follows no convolution, as matrix and bias.
+  init(_ norm: BatchNormalization, _ stateDict: StateDict) throws {
+    let factors = try NormFactors(norm, stateDict)
+    matrix = FloatBuffer(factors.scale.map { Float($0) })
+    bias = FloatBuffer(factors.shift.map { Float($0) })
   }
 
   init(_ layer: FullyConnected, _ stateDict: StateDict) throws {
@@ -79,12 +85,13 @@ struct NormFactors {
 private struct FilterBank {
   let inputs: Int
   let outputs: Int
-  let taps: Int
+  let kernel: Int
 
+  private var taps: Int { kernel * kernel }
   var count: Int { inputs * outputs * taps }
 
   func packedCount(_ algorithm: ConvolutionAlgorithm) -> Int {
-    inputs * outputs * (algorithm.tile.map { ($0 + 2) * ($0 + 2) } ?? taps)
+    inputs * outputs * algorithm.packedTaps(kernel: kernel)
   }
 
   /// So many outputs at a time fill whole cache lines of what is written.

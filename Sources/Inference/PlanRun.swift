@@ -9,19 +9,20 @@ extension Plan {
   ///
   /// - Parameter timed: called after each step with how long it took.
   func run(
-    _ input: UnsafeBufferPointer<Float>, outputs: [Int], timed: ((Step, Duration) -> Void)? = nil
+    _ input: UnsafeBufferPointer<Float>, outputs: [Int], timed: ((PlanOutline.Step, Duration) -> Void)? = nil
   ) throws(CheckpointError) -> [Tensor] {
     let workspace =
-      idleWorkspaces.withLock { $0.popLast() } ?? Workspace(buffers.sizes, scratchCount: scratchCount)
+      idleWorkspaces.withLock { $0.popLast() } ?? Workspace(outline)
     defer { idleWorkspaces.withLock { $0.append(workspace) } }
 
     pool.pass { crew in
       let context = StepContext(
         crew: crew, threads: pool.threadCount, kernels: kernels, scratch: workspace.scratch.start)
+      let (shapes, buffers) = (outline.shapes, outline.buffers)
       if let source = input.baseAddress {
         toNHWC(source, shapes[0], workspace.buffers[buffers.buffer[0]].start, crew)
       }
-      for segment in segments {
+      for segment in outline.segments {
         for first in stride(from: 0, to: shapes[0][0], by: segment.images) {
           let images = first..<min(shapes[0][0], first + segment.images)
           for step in segment.steps {
@@ -34,38 +35,47 @@ extension Plan {
     }
     var results: [Tensor] = []
     for node in outputs {
-      results.append(try result(workspace.buffers[buffers.buffer[node]].start, shapes[node]))
+      results.append(
+        try result(workspace.buffers[outline.buffers.buffer[node]].start, outline.shapes[node]))
     }
     return results
   }
 
   /// Where the results of some images are, the first of them at `first`.
   private func results(of node: Int, first: Int, _ workspace: Workspace) -> Floats {
-    let start = workspace.buffers[buffers.buffer[node]].start
-    return buffers.isLocal[node] ? start : start + first * shapes[node].dropFirst().reduce(1, *)
+    let start = workspace.buffers[outline.buffers.buffer[node]].start
+    return outline.buffers.isLocal[node]
+      ? start : start + first * outline.shapes[node].dropFirst().reduce(1, *)
   }
 
-  private func run(_ step: Step, _ context: StepContext, _ images: Range<Int>, _ workspace: Workspace) {
+  private func run(
+    _ step: PlanOutline.Step, _ context: StepContext, _ images: Range<Int>, _ workspace: Workspace
+  ) {
     func start(_ node: Int) -> Floats { results(of: node, first: images.lowerBound, workspace) }
     let (crew, kernels) = (context.crew, context.kernels)
     let input = ConstantFloats(start(step.inputs[0]))
     let output = start(step.output)
-    let shape = shapes[step.output]
+    let shape = outline.shapes[step.output]
     let imageCount = shape.dropFirst().reduce(1, *)
     switch step.kind {
-    case .convolution(let convolution, let residual):
+    case .convolution(let convolution, _, let residual):
+      guard let weights = weights[step.output] else { return }
       let data = ConvolutionData(
-        images: images.count, input: input, residual: residual.map { ConstantFloats(start($0)) },
+        weights: weights, images: images.count, input: input,
+        residual: residual.map { ConstantFloats(start($0)) },
         output: output)
       convolution.run(context, data)
-    case .linear(let layer, let weights, let floor):
+    case .linear(let layer, let floor):
+      guard let weights = weights[step.output] else { return }
       run(layer, weights, floor: floor, context, images.count, input, output)
-    case .affine(let scale, let shift, let floor):
+    case .affine(_, let floor):
+      guard let weights = weights[step.output] else { return }
       let channels = shape[1]
       split(images.count * imageCount / channels, context) { pixels in
         for pixel in pixels {
           kernels.affine(
-            input + pixel * channels, scale.start, shift.start, channels, floor, output + pixel * channels)
+            input + pixel * channels, weights.matrix.start, weights.bias.start, channels, floor,
+            output + pixel * channels)
         }
       }
     case .add(let floor):
@@ -91,7 +101,7 @@ extension Plan {
         Pooling.adaptiveRow(row, of: input, geometry, to: output, kernels)
       }
     case .flatten:
-      var shape = shapes[step.inputs[0]]
+      var shape = outline.shapes[step.inputs[0]]
       shape[0] = images.count
       toNCHW(input, shape, output)
     }

@@ -9,10 +9,12 @@ final class WeightStore: Sendable {
   private let packed = Locked<[Request: PackedWeights]>([:])
 
   /// A layer whose weights are wanted.
-  enum Layer {
+  enum Layer: Sendable {
     /// With the BatchNorm that is folded in, for an algorithm.
     case convolution(Convolution, BatchNormalization?, ConvolutionAlgorithm)
     case linear(FullyConnected)
+    /// A BatchNorm that follows no convolution: its factors are the matrix, its shifts the bias.
+    case affine(BatchNormalization)
   }
 
   /// What makes packed weights the same.
@@ -28,6 +30,7 @@ final class WeightStore: Sendable {
       case .convolution(let convolution, let norm, let algorithm):
         (weight, self.norm, tile) = (convolution.weight, norm?.variance, algorithm.tile)
       case .linear(let layer): (weight, norm, tile) = (layer.weight, nil, nil)
+      case .affine(let norm): (weight, self.norm, tile) = (norm.weight, norm.variance, nil)
       }
     }
   }
@@ -39,7 +42,7 @@ final class WeightStore: Sendable {
     let known = packed.withLock { $0 }
     let missing = layers.indices.filter { known[Request(layers[$0])] == nil }
       // The largest first, so that all threads end together.
-      .sorted { (layers[$0].size, $1) > (layers[$1].size, $0) }
+      .sorted { (layers[$0].packedCount, $1) > (layers[$1].packedCount, $0) }
     let results = Locked<[Int: Result<PackedWeights, any Error>]>([:])
     pool.pass { crew in
       crew.run(tasks: missing.count) { [stateDict] task, _ in
@@ -59,22 +62,17 @@ final class WeightStore: Sendable {
     }
     .compactMap { $0 }
   }
-
-  /// The factors of a BatchNorm that follows no convolution.
-  func affine(_ norm: BatchNormalization) throws -> (scale: FloatBuffer, shift: FloatBuffer) {
-    let factors = try NormFactors(norm, stateDict)
-    return (FloatBuffer(factors.scale.map { Float($0) }), FloatBuffer(factors.shift.map { Float($0) }))
-  }
 }
 
 extension WeightStore.Layer {
-  /// Floats of its weights.
-  fileprivate var size: Int {
+  /// Floats of its packed weights, without the bias.
+  var packedCount: Int {
     switch self {
-    case .convolution(let convolution, _, _):
-      convolution.inChannels / convolution.groups * convolution.outChannels * convolution.window.kernel
-        * convolution.window.kernel
+    case .convolution(let convolution, _, let algorithm):
+      convolution.inChannels / convolution.groups * convolution.outChannels
+        * algorithm.packedTaps(kernel: convolution.window.kernel)
     case .linear(let layer): layer.inFeatures * layer.outFeatures
+    case .affine(let norm): norm.channels
     }
   }
 
@@ -83,6 +81,7 @@ extension WeightStore.Layer {
     case .convolution(let convolution, let norm, let algorithm):
       try PackedWeights(convolution, norm: norm, algorithm, stateDict)
     case .linear(let layer): try PackedWeights(layer, stateDict)
+    case .affine(let norm): try PackedWeights(norm, stateDict)
     }
   }
 }

@@ -13,6 +13,8 @@ public protocol FloatVector: SendableMetatype {
   static func + (a: Self, b: Self) -> Self
   static func - (a: Self, b: Self) -> Self
   static func * (a: Self, b: Self) -> Self
+  /// `self + a · b`, rounded once where the CPU can.
+  func addingProductFast(_ a: Self, _ b: Self) -> Self
   /// Each lane, or that of `bound` where it is larger. NaN stays NaN, as in PyTorch.
   func atLeast(_ bound: Self) -> Self
   /// The larger of both lanes. NaN on either side wins, as in PyTorch.
@@ -24,6 +26,7 @@ extension Float: FloatVector {
   @inlinable @inline(__always) public init(repeating value: Float) { self = value }
   @inlinable @inline(__always) public static func load(_ source: ConstantFloats) -> Float { source.pointee }
   @inlinable @inline(__always) public func store(_ target: Floats) { target.pointee = self }
+  @inlinable @inline(__always) public func addingProductFast(_ a: Float, _ b: Float) -> Float { self + a * b }
   @inlinable @inline(__always) public func atLeast(_ bound: Float) -> Float { self < bound ? bound : self }
   @inlinable @inline(__always) public func maximum(_ other: Float) -> Float {
     other > self || other != other ? other : self
@@ -42,6 +45,7 @@ extension FloatVector where Self: SIMD, Scalar == Float {
 // Comparisons are written for each type: generic over SIMD they would go lane by lane.
 
 extension SIMD4: FloatVector where Scalar == Float {
+  @inlinable @inline(__always) public func addingProductFast(_ a: Self, _ b: Self) -> Self { self + a * b }
   @inlinable @inline(__always) public func atLeast(_ bound: Self) -> Self {
     replacing(with: bound, where: self .< bound)
   }
@@ -51,6 +55,9 @@ extension SIMD4: FloatVector where Scalar == Float {
 }
 
 extension SIMD8: FloatVector where Scalar == Float {
+  @inlinable @inline(__always) public func addingProductFast(_ a: Self, _ b: Self) -> Self {
+    addingProduct(a, b)
+  }
   @inlinable @inline(__always) public func atLeast(_ bound: Self) -> Self {
     replacing(with: bound, where: self .< bound)
   }
@@ -60,6 +67,9 @@ extension SIMD8: FloatVector where Scalar == Float {
 }
 
 extension SIMD16: FloatVector where Scalar == Float {
+  @inlinable @inline(__always) public func addingProductFast(_ a: Self, _ b: Self) -> Self {
+    addingProduct(a, b)
+  }
   @inlinable @inline(__always) public func atLeast(_ bound: Self) -> Self {
     replacing(with: bound, where: self .< bound)
   }

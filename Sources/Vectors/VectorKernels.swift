@@ -76,6 +76,9 @@ public final class VectorKernels: Sendable {
   /// ``ChannelKernels/copy(_:_:count:to:)``.
   public let copy: @Sendable (_ source: ConstantFloats, _ count: Int, _ target: Floats) -> Void
 
+  /// ``PeakKernel/run(_:rounds:_:to:)``.
+  public let peak: @Sendable (_ rounds: Int, _ factor: Float, _ target: Floats) -> Void
+
   /// All kernels for one vector. Must be inlined into the target whose `-march` they are for.
   @inlinable @inline(__always)
   public init<V: FloatVector>(_ name: String, _: V.Type) {
@@ -115,6 +118,7 @@ public final class VectorKernels: Sendable {
       ChannelKernels.sum(
         V.self, $0, rows: $1, columns: $2, rowStride: $3, channels: $4, scale: $5, to: $6)
     }
+    peak = { PeakKernel.run(V.self, rounds: $0, $1, to: $2) }
     copy = { ChannelKernels.copy(V.self, $0, count: $1, to: $2) }
   }
 }

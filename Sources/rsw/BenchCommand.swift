@@ -7,6 +7,8 @@ import Inference
 import NN
 import ResNets
 
+extension ConvolutionAlgorithm: ExpressibleByArgument {}
+
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Time forward passes of a ResNet, or the opening of its file.")
@@ -28,6 +30,18 @@ struct Bench: ParsableCommand {
 
   @Option(name: .customLong("repeat"), help: "How many times to measure.")
   var repetitions = 20
+
+  @Option(
+    help: ArgumentHelp(
+      "The algorithm of all convolutions that it applies to (default: the fastest for each).",
+      valueName: ConvolutionAlgorithm.allCases.map(\.rawValue).joined(separator: "|")))
+  var algorithm: ConvolutionAlgorithm?
+
+  @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4, 3x3).")
+  var strict = false
+
+  @Flag(help: "Time each layer, and say how it is computed.")
+  var layers = false
 
   @Flag(help: "Time opening the file and listing its names and shapes instead.")
   var open = false
@@ -54,30 +68,127 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      if onDemand { return try answerDemands() }
-      let samples = try open ? timeOpening() : milliseconds(repetitions, warmPass())
-      let sorted = samples.sorted()
-      let median = (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
-      let threads = open ? 1 : (self.threads ?? ThreadPool.availableCPUs)
-      if json {
-        print(
-          JSON.object([
-            ("schema", .int(1)), ("model", .string(model)), ("median_ms", .double(median)),
-            ("min_ms", .double(sorted[0])),
-            ("images_per_second", open ? .null : .double(Double(batch) * 1000 / median)),
-            ("threads", .int(threads)),
-            ("core", .string(ResNet.coreType)), ("samples_ms", .array(samples.map { .double($0) })),
-          ]).text())
-      } else {
-        let rate = open ? "" : ", \(fixed(Double(batch) * 1000 / median, 1)) images/s"
-        print("median \(fixed(median, 2)) ms, min \(fixed(sorted[0], 2)) ms\(rate)")
-        if !open { print("threads \(threads), OpenBLAS core type \(ResNet.coreType)") }
-      }
+      if open { return try reportOpening() }
+      let network = try network()
+      if onDemand { return try answerDemands(network) }
+      if layers { return try reportLayers(network) }
+      try reportPasses(network)
     }
   }
 
-  private func answerDemands() throws {
-    let pass = try warmPass()
+  // MARK: Opening
+
+  private func reportOpening() throws {
+    let samples = try milliseconds(repetitions) {
+      let stateDict = try Checkpoint(path: model).resNetStateDict()
+      for (name, tensor) in stateDict where name.isEmpty && tensor.shape.isEmpty { return }
+    }
+    if json {
+      print(JSON.object([("schema", .int(1)), ("model", .string(model))] + timing(samples)).text())
+    } else {
+      print("median \(fixed(median(samples), 2)) ms, min \(fixed(samples.min() ?? 0, 2)) ms")
+    }
+  }
+
+  // MARK: Forward passes
+
+  private var shape: [Int] { [batch, 3] + size }
+
+  private func network() throws -> ResNet {
+    var network = try loadModel(model, options)
+    if let threads { network.threadCount = threads }
+    network.algorithm = algorithm
+    network.accuracy = strict ? .strict : .standard
+    return network
+  }
+
+  private func images() throws -> Tensor {
+    var random = SplitMix64(state: 1)
+    return try Tensor(shape: shape, (0..<shape.reduce(1, *)).map { _ in Float(random.normal()) })
+  }
+
+  /// A forward pass that has been made before: the first ones pack weights, wake threads and warm caches.
+  private func warmPass(_ network: ResNet) throws -> () throws -> Void {
+    let images = try images()
+    for _ in 0..<3 { _ = try network(images) }
+    return { _ = try network(images) }
+  }
+
+  private func reportPasses(_ network: ResNet) throws {
+    let samples = try milliseconds(repetitions, warmPass(network))
+    let median = median(samples)
+    let operations = Double(try network.operationCount(for: shape))
+    let rate = operations / median / 1e6
+    let peak = MachinePeak.gigaflops(threads: network.threadCount)
+    if json {
+      print(
+        JSON.object(
+          [("schema", .int(1)), ("model", .string(model))] + timing(samples) + [
+            ("images_per_second", .double(Double(batch) * 1000 / median)),
+            ("gflops", .double(rate)), ("peak_gflops", .double(peak)),
+            ("threads", .int(network.threadCount)),
+            ("core", .string(ResNet.coreType)), ("instructions", .string(MachinePeak.instructions)),
+          ]
+        ).text())
+    } else {
+      print(
+        "median \(fixed(median, 2)) ms, min \(fixed(samples.min() ?? 0, 2)) ms, "
+          + "\(fixed(Double(batch) * 1000 / median, 1)) images/s")
+      print(
+        "\(fixed(rate, 1)) GFLOP/s, counted as the definition has them: \(fixed(100 * rate / peak, 0)) % of the "
+          + "\(fixed(peak, 1)) that was measured without memory")
+      print(surroundings(network))
+    }
+  }
+
+  private func surroundings(_ network: ResNet) -> String {
+    "threads \(network.threadCount), OpenBLAS core type \(ResNet.coreType), vectors \(MachinePeak.instructions)"
+  }
+
+  private func reportLayers(_ network: ResNet) throws {
+    let images = try images()
+    for _ in 0..<3 { _ = try network(images) }
+    let timings = try network.profile(images, repetitions: repetitions)
+    let total = timings.reduce(0) { $0 + median($1.milliseconds) }
+    if json {
+      let layers = timings.map { timing in
+        JSON.object([
+          ("name", .string(timing.name)),
+          ("algorithm", timing.algorithm.isEmpty ? .null : .string(timing.algorithm)),
+          ("input", .array(timing.shapes.input.map { .int($0) })),
+          ("output", .array(timing.shapes.output.map { .int($0) })),
+          ("images_at_once", .int(timing.images)), ("median_ms", .double(median(timing.milliseconds))),
+          ("min_ms", .double(timing.milliseconds.min() ?? 0)),
+          ("gflops", .double(Double(timing.operationCount) / median(timing.milliseconds) / 1e6)),
+        ])
+      }
+      print(
+        JSON.object([
+          ("schema", .int(1)), ("model", .string(model)), ("threads", .int(network.threadCount)),
+          ("core", .string(ResNet.coreType)), ("instructions", .string(MachinePeak.instructions)),
+          ("layers", .array(layers)),
+        ]).text())
+      return
+    }
+    var rows = [["layer", "input", "output", "algorithm", "images", "ms", "share", "GFLOP/s"]]
+    for timing in timings {
+      let milliseconds = median(timing.milliseconds)
+      let rate = Double(timing.operationCount) / milliseconds / 1e6
+      rows.append([
+        timing.name, text(timing.shapes.input), text(timing.shapes.output), timing.algorithm,
+        "\(timing.images)", fixed(milliseconds, 3), "\(fixed(100 * milliseconds / total, 1)) %",
+        timing.operationCount == 0 ? "" : fixed(rate, 1),
+      ])
+    }
+    rows.append(["all", "", "", "", "", fixed(total, 3), "100.0 %", ""])
+    print(table(rows, numeric: [4, 5, 6, 7]))
+    print(surroundings(network))
+  }
+
+  private func text(_ shape: [Int]) -> String { shape.map(String.init).joined(separator: "×") }
+
+  private func answerDemands(_ network: ResNet) throws {
+    let pass = try warmPass(network)
     Terminal.printNow("ready")
     while let line = readLine(), let count = Int(line) {
       let samples = try milliseconds(count, pass)
@@ -85,22 +196,18 @@ struct Bench: ParsableCommand {
     }
   }
 
-  /// A forward pass that has been made before: the first ones pack weights, wake threads and warm caches.
-  private func warmPass() throws -> () throws -> Void {
-    var network = try loadModel(model, options)
-    if let threads { network.threadCount = threads }
-    let shape = [batch, 3] + size
-    var random = SplitMix64(state: 1)
-    let images = try Tensor(shape: shape, (0..<shape.reduce(1, *)).map { _ in Float(random.normal()) })
-    for _ in 0..<3 { _ = try network(images) }
-    return { [network] in _ = try network(images) }
+  // MARK: Timing
+
+  private func timing(_ samples: [Double]) -> [(String, JSON)] {
+    [
+      ("median_ms", .double(median(samples))), ("min_ms", .double(samples.min() ?? 0)),
+      ("samples_ms", .array(samples.map { .double($0) })),
+    ]
   }
 
-  private func timeOpening() throws -> [Double] {
-    try milliseconds(repetitions) {
-      let stateDict = try Checkpoint(path: model).resNetStateDict()
-      for (name, tensor) in stateDict where name.isEmpty && tensor.shape.isEmpty { return }
-    }
+  private func median(_ samples: [Double]) -> Double {
+    let sorted = samples.sorted()
+    return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
   }
 
   /// How long each call of `work` takes.

@@ -20,6 +20,9 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     }
   }
 
+  /// Elements of a filter as the algorithm takes it.
+  func packedTaps(kernel: Int) -> Int { tile.map { ($0 + 2) * ($0 + 2) } ?? kernel * kernel }
+
   /// Whether a layer can be computed this way.
   func applies(to geometry: ConvolutionGeometry, groups: Int) -> Bool {
     switch self {

@@ -1,4 +1,4 @@
-// A convolution in a plan: its sizes, its weights and the way it is computed.
+// A convolution in a plan: its sizes and the way it is computed.
 
 import NN
 import Vectors
@@ -8,9 +8,18 @@ struct ConvolutionStep {
   let geometry: ConvolutionGeometry
   let groups: Int
   let algorithm: ConvolutionAlgorithm
-  let weights: PackedWeights
   /// What results are raised to: 0 with a ReLU, else -infinity.
   let floor: Float
+
+  init(_ geometry: ConvolutionGeometry, groups: Int, floor: Float, images: Int, _ options: PlanOptions) {
+    (self.geometry, self.groups, self.floor) = (geometry, groups, floor)
+    if let forced = options.algorithm, forced.applies(to: geometry, groups: groups) {
+      algorithm = forced
+    } else {
+      algorithm = .choice(
+        for: geometry, groups: groups, images: images, threads: options.threads, accuracy: options.accuracy)
+    }
+  }
 
   /// Computes a number of images.
   func run(_ pass: StepContext, _ data: ConvolutionData) {
@@ -33,7 +42,7 @@ struct ConvolutionStep {
   }
 
   /// Multiplications and additions for an image, as the definition has them.
-  var operations: Int {
+  var operationCount: Int {
     2 * geometry.outPixels * geometry.outChannels * geometry.taps * geometry.inChannels / groups
   }
 
@@ -60,17 +69,18 @@ struct ConvolutionStep {
     let residualIsInPlace = data.residual.map { $0 == ConstantFloats(data.output) } ?? false
     MatrixProduct.multiply(
       rows: rows.count, columns: columns.count, depth: depth, left, aStride: stride,
-      weights.matrix.start + group * depth * groupOutputs + columns.lowerBound, bStride: groupOutputs,
+      data.weights.matrix.start + group * depth * groupOutputs + columns.lowerBound, bStride: groupOutputs,
       data.output + start, cStride: geometry.outChannels, accumulate: residualIsInPlace)
     kernels.epilogue(
       data.output + start, rows.count, columns.count, geometry.outChannels,
-      ConstantFloats(weights.bias.start) + firstColumn,
+      ConstantFloats(data.weights.bias.start) + firstColumn,
       residualIsInPlace ? nil : data.residual.map { $0 + start }, floor)
   }
 }
 
 /// What a convolution reads and writes.
 struct ConvolutionData {
+  let weights: PackedWeights
   let images: Int
   let input: ConstantFloats
   /// Added to the result before the ReLU; may be where the output goes.
