@@ -21,6 +21,25 @@ extension Tensor {
     }
   }
 
+  /// Calls `body` with the elements as Float in row-major order: where they lie, if they lie so.
+  ///
+  /// - Throws: whatever ``floats()`` throws.
+  package func withFloats<Result>(_ body: (UnsafeBufferPointer<Float>) -> Result) throws(CheckpointError)
+    -> Result
+  {
+    #if _endian(little)
+      if dtype == .float32, layout == .strided, quantization == nil {
+        let inPlace: Result? = unsafe try contiguousBytes().withUnsafeBytes { bytes in
+          let address = unsafe bytes.baseAddress.map { UInt(bitPattern: $0) } ?? 1
+          guard address % UInt(MemoryLayout<Float>.alignment) == 0 else { return nil }
+          return unsafe bytes.withMemoryRebound(to: Float.self, body)
+        }
+        if let inPlace { return inPlace }
+      }
+    #endif
+    return try unsafe floats().withUnsafeBufferPointer(body)
+  }
+
   /// Writes `elementCount` Floats to `target`.
   private func convert(_ source: UnsafeRawBufferPointer, to target: UnsafeMutableBufferPointer<Float>) {
     switch dtype {

@@ -149,7 +149,7 @@ public struct Model<Root: Module>: Sendable {
       throw InputError("the input has shape \(input.shape); the model takes [N, C, H, W].")
     }
     let plan = try plan(for: input.shape, outputs: outputs)
-    return try input.floats().withUnsafeBufferPointer { try plan.run($0, outputs: outputs) }
+    return try input.withFloats { input in Result { try plan.run(input, outputs: outputs) } }.get()
   }
 }
 

@@ -32,9 +32,8 @@ final class PackedWeights: Sendable {
     let groups = convolution.groups
     let filters = FilterBank(
       inputs: convolution.inChannels / groups, outputs: outputs / groups, kernel: convolution.window.kernel)
-    let weight = try stateDict.parameter(convolution.weight)
     let matrix = FloatBuffer(count: groups * filters.packedCount(algorithm))
-    weight.withUnsafeBufferPointer { weight in
+    try stateDict.withParameter(convolution.weight) { weight in
       scale.withUnsafeBufferPointer { scale in
         guard let weight = weight.baseAddress, let scale = scale.baseAddress else { return }
         for group in 0..<groups {
@@ -55,11 +54,14 @@ final class PackedWeights: Sendable {
   }
 
   init(_ layer: FullyConnected, _ stateDict: StateDict) throws {
-    let weight = try stateDict.parameter(layer.weight)
-    let matrix = FloatBuffer(count: weight.count)
-    weight.withUnsafeBufferPointer { weight in
-      guard let start = weight.baseAddress else { return }
-      Layout.transpose(start, rows: layer.outFeatures, columns: layer.inFeatures, to: matrix.start)
+    let matrix = FloatBuffer(count: layer.inFeatures * layer.outFeatures)
+    try stateDict.withParameter(layer.weight) { weight in
+      [Float](repeating: 1, count: layer.outFeatures).withUnsafeBufferPointer { scale in
+        guard let weight = weight.baseAddress, let scale = scale.baseAddress else { return }
+        Layout.transpose(
+          weight, rows: layer.outFeatures, columns: layer.inFeatures, stride: layer.inFeatures, scale: scale,
+          to: matrix.start, stride: layer.outFeatures)
+      }
     }
     self.matrix = matrix
     bias = FloatBuffer(
@@ -96,49 +98,72 @@ private struct FilterBank {
 
   /// So many outputs at a time fill whole cache lines of what is written.
   private static let lanes = 16
+  /// So many inputs at a time stay in cache between transposition and transform.
+  private static let inputsAtOnce = 64
 
   /// Writes all filters, each output's scaled, as an algorithm wants them.
   func pack(
     _ weight: ConstantFloats, scale: ConstantFloats, _ algorithm: ConvolutionAlgorithm, to target: Floats
   ) {
-    let kernels = VectorKernels.widest
-    // The taps of some outputs for one input, [tap][output], and what a transform needs.
-    let scratch = FloatBuffer(count: (taps + 36) * FilterBank.lanes)
+    if kernel == 1 {
+      // A matrix [output][input]: the algorithms for one tap take its transpose.
+      Layout.transpose(
+        weight, rows: outputs, columns: inputs, stride: inputs, scale: scale, to: target, stride: outputs)
+      return
+    }
+    // Of some filters, [input][tap][output]; behind them what a transform needs.
+    let transposed = FloatBuffer(count: (FilterBank.inputsAtOnce * taps + 36) * FilterBank.lanes)
     for first in stride(from: 0, to: outputs, by: FilterBank.lanes) {
       let lanes = min(FilterBank.lanes, outputs - first)
-      for input in 0..<inputs {
-        let source = weight + (first &* inputs &+ input) &* taps
-        let destination = target + (input &* outputs &+ first)
-        switch algorithm {
-        case .direct, .im2col:
-          for tap in 0..<taps {
-            let line = destination + tap &* inputs &* outputs
-            for lane in 0..<lanes {
-              line[lane] = source[lane &* inputs &* taps &+ tap] * scale[first &+ lane]
-            }
-          }
-        case .winograd2, .winograd4:
-          for lane in 0..<lanes {
-            let filter = source + lane &* inputs &* taps
-            for tap in 0..<taps { scratch.start[tap &* lanes &+ lane] = filter[tap] * scale[first &+ lane] }
-          }
-          let transform = algorithm == .winograd2 ? kernels.winogradWeights2 : kernels.winogradWeights4
-          transform(
-            scratch.start, lanes, destination, inputs &* outputs, scratch.start + taps &* FilterBank.lanes)
+      for firstInput in stride(from: 0, to: inputs, by: FilterBank.inputsAtOnce) {
+        let count = min(FilterBank.inputsAtOnce, inputs - firstInput)
+        Layout.transpose(
+          weight + (first * inputs + firstInput) * taps, rows: lanes, columns: count * taps,
+          stride: inputs * taps, scale: scale + first, to: transposed.start, stride: lanes)
+        write(
+          transposed.start, inputs: firstInput..<firstInput + count, lanes: lanes, algorithm,
+          scratch: transposed.start + FilterBank.inputsAtOnce * taps * FilterBank.lanes, to: target + first)
+      }
+    }
+  }
+
+  /// Writes filters that are given as [input][tap][lane] to their places for some outputs, the first of
+  /// which is at `target`.
+  private func write(
+    _ filters: Floats, inputs range: Range<Int>, lanes: Int, _ algorithm: ConvolutionAlgorithm,
+    scratch: Floats, to target: Floats
+  ) {
+    let kernels = VectorKernels.widest
+    for input in range {
+      let filter = filters + (input - range.lowerBound) * taps * lanes
+      let destination = target + input * outputs
+      switch algorithm {
+      case .direct, .im2col:
+        for tap in 0..<taps {
+          kernels.copy(filter + tap * lanes, lanes, destination + tap * inputs * outputs)
         }
+      case .winograd2: kernels.winogradWeights2(filter, lanes, destination, inputs * outputs, scratch)
+      case .winograd4: kernels.winogradWeights4(filter, lanes, destination, inputs * outputs, scratch)
       }
     }
   }
 }
 
 extension StateDict {
-  /// The named parameter as Floats.
-  fileprivate func parameter(_ name: String) throws -> [Float] {
+  /// Calls `body` with the named parameter's Floats.
+  fileprivate func withParameter<Result>(
+    _ name: String, _ body: (UnsafeBufferPointer<Float>) -> Result
+  ) throws -> Result {
     guard let tensor = self[name] else { throw InputError("the model has no parameter \"\(name)\".") }
     do {
-      return try tensor.floats()
+      return try tensor.withFloats(body)
     } catch {
       throw error.forTensor(name)
     }
+  }
+
+  /// The named parameter as Floats.
+  fileprivate func parameter(_ name: String) throws -> [Float] {
+    try withParameter(name) { [Float]($0) }
   }
 }

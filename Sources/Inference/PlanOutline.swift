@@ -88,7 +88,7 @@ struct PlanOutline: Sendable {
   // MARK: Compilation
 
   /// What goes into a step and comes out of it should stay in the cache that cores share, in bytes.
-  private static let cacheBudget = 10 << 20
+  private static let cacheBudget = 32 << 20
 
   /// How many images each operation computes at once: the largest power of two whose data stays in cache.
   ///
