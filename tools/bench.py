@@ -1,4 +1,4 @@
-"""Compares the speed of rsw with that of PyTorch, cp and safetensors; run it as tools/bench.
+"""Compares the speed of rsw with that of other engines and loaders; run it as tools/bench.
 
 All contenders of a section take turns, round by round, so that a machine that slows down or speeds
 up does so for all of them. Reported are the median and the minimum over all rounds.
@@ -20,17 +20,25 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
+import bench_engines
 from torchvision_models import full_resnet, randomize
 
+# What is opened and converted
 VARIANT = "resnet50"
 # Tensors of a state dict of many small ones
 MANY = 3000
-IMAGE_SIZE = 224
+
+IMAGE_SIZE = bench_engines.IMAGE_SIZE
 SEED = 1
 
-FORWARD_THREADS = (1, 2)
-FORWARD_REPEATS = 10
-TORCH_WARM_UPS = 3
+CELLS = [
+    (variant, batch, threads)
+    for variant in ("resnet18", "resnet50")
+    for batch in (1, 16)
+    for threads in (1, 2)
+]
+# Passes a turn, by batch size
+PASSES = {1: 4, 16: 1}
 
 CONVERSION_PAIRS = 9
 PYTHON_CONVERSIONS = 3
@@ -39,9 +47,6 @@ OPENING_REPEATS = 10
 
 # A median this much above the minimum means that something else was using the machine.
 NOISE_LIMIT = 0.10
-
-# The name under which this script runs itself for PyTorch's share of a forward round
-FORWARD_COMMAND = "torch-forward"
 
 PYTHON_CONVERSION = """
 import sys, torch, safetensors.torch
@@ -140,68 +145,92 @@ def rsw_bench(rsw, *arguments):
 
 @dataclass
 class Files:
-    """The model that everything is measured with."""
+    """The models that everything is measured with."""
 
     folder: Path
 
-    @property
-    def checkpoint(self):
-        return self.folder / f"{VARIANT}.pth"
+    def checkpoint(self, variant=VARIANT):
+        return self.folder / f"{variant}.pth"
 
-    @property
-    def converted(self):
-        return self.folder / f"{VARIANT}.rsw"
+    def converted(self, variant=VARIANT):
+        return self.folder / f"{variant}.rsw"
 
     @property
     def many(self):
         return self.folder / "many.pth"
 
     def make(self, rsw):
-        model = randomize(full_resnet(VARIANT), SEED)
-        torch.save(model.state_dict(), self.checkpoint)
+        for variant in sorted({variant for variant, _, _ in CELLS} | {VARIANT}):
+            model = randomize(full_resnet(variant), SEED)
+            torch.save(model.state_dict(), self.checkpoint(variant))
+            bench_engines.export_onnx(model, self.folder / f"{variant}.onnx")
+            convert = [rsw, "convert", self.checkpoint(variant), self.converted(variant)]
+            subprocess.run(convert, check=True, stdout=sys.stderr)
         torch.save({f"blocks.{i}.weight": torch.zeros(4, i % 7 + 1) for i in range(MANY)}, self.many)
-        convert = [rsw, "convert", self.checkpoint, self.converted]
-        subprocess.run(convert, check=True, stdout=sys.stderr)
 
 
 # --- Forward passes --------------------------------------------------------------------------
 
 
-def torch_forward_samples(checkpoint, threads, repeats):
-    """Milliseconds of PyTorch's forward passes, in this process."""
-    torch.set_num_threads(threads)
-    model = full_resnet(VARIANT)
-    model.load_state_dict(torch.load(checkpoint, weights_only=True))
-    model.eval()
-    image = torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(SEED))
-    with torch.inference_mode():
-        for _ in range(TORCH_WARM_UPS):
-            model(image)
-        return [sample for _ in range(repeats) for sample in milliseconds(lambda: model(image))]
+class Server:
+    """A process that makes as many passes as each line asks for and answers with their milliseconds.
+
+    Each engine has one of its own for a whole section, so that no engine's threads are there when
+    another one is measured but asleep, and none is measured while it starts.
+    """
+
+    def __init__(self, command):
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def wait_until_ready(self):
+        for line in self.process.stdout:
+            if line.strip() == "ready":
+                return
+        raise SystemExit(f"bench: {self.process.args} ended before it was ready")
+
+    def passes(self, count):
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
 
 
-def torch_forward(checkpoint, threads):
-    """The same in a new process, because a thread pool keeps what an earlier count left behind."""
-    command = [sys.executable, __file__, FORWARD_COMMAND, checkpoint, str(threads)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+def engine_commands(rsw, files, variant, batch, threads):
+    commands = {
+        "rsw": [rsw, "bench", files.converted(variant), "--on-demand", "--batch", batch, "--threads", threads]
+    }
+    for name in bench_engines.ENGINES:
+        model = files.folder / variant
+        commands[name] = [sys.executable, bench_engines.__file__, name, model, batch, threads]
+    return commands
 
 
-def rsw_forward(rsw, converted, threads, repeats=FORWARD_REPEATS):
-    """What rsw reports of its forward passes, which it makes in a process of their own."""
-    return rsw_bench(
-        rsw, converted, "--batch", 1, "--threads", threads,
-        "--size", IMAGE_SIZE, IMAGE_SIZE, "--repeat", repeats,
-    )  # fmt: skip
-
-
-def forward_section(rsw, files, threads):
-    return Section(
-        f"ResNet-50 forward, batch 1, {IMAGE_SIZE}x{IMAGE_SIZE}, {threads} thread(s)",
-        [
-            Contender("rsw", lambda: rsw_forward(rsw, files.converted, threads)["samples_ms"]),
-            Contender("PyTorch eager", lambda: torch_forward(files.checkpoint, threads)),
-        ],
-    )
+def run_forward_section(rsw, files, rounds, variant, batch, threads):
+    servers = {
+        name: Server(command)
+        for name, command in engine_commands(rsw, files, variant, batch, threads).items()
+    }
+    try:
+        for server in servers.values():
+            server.wait_until_ready()
+        section = Section(
+            f"{variant} forward, batch {batch}, {IMAGE_SIZE}x{IMAGE_SIZE}, {threads} thread(s)",
+            [
+                Contender(name, lambda server=server: server.passes(PASSES[batch]))
+                for name, server in servers.items()
+            ],
+        )
+        section.run(rounds)
+    finally:
+        for server in servers.values():
+            server.end()
+    return section
 
 
 # --- Conversion ------------------------------------------------------------------------------
@@ -217,7 +246,7 @@ def whole_process(command, destination):
 
 def conversion_contenders(rsw, files):
     """Ways to make a file of 100 MB from a checkpoint; cp is the fastest one can hope for."""
-    source, destination = files.checkpoint, files.folder / "output.rsw"
+    source, destination = files.checkpoint(), files.folder / "output.rsw"
     commands = {
         "cp": ["cp", source, destination],
         "rsw convert": [rsw, "convert", source, destination, "--force"],
@@ -264,7 +293,7 @@ def torch_load(path, **options):
 
 
 def opening_sections(rsw, files):
-    checkpoint, converted, many = files.checkpoint, files.converted, files.many
+    checkpoint, converted, many = files.checkpoint(), files.converted(), files.many
     return [
         Section(
             "Opening ResNet-50, within a process",
@@ -301,12 +330,14 @@ def cpu_model():
 
 
 def environment(rsw, files):
+    report = rsw_bench(rsw, files.converted(), "--repeat", 1)
     return {
         "cpu": cpu_model(),
         "logical_cpus": os.cpu_count(),
-        "openblas_core": rsw_forward(rsw, files.converted, threads=1, repeats=1)["core"],
-        "threads": list(FORWARD_THREADS),
-        "torch": torch.__version__,
+        "openblas_core": report["core"],
+        "rsw_vectors": report["instructions"],
+        "peak_gflops": round(report["peak_gflops"], 1),
+        **bench_engines.versions(),
         "python": platform.python_version(),
     }
 
@@ -331,17 +362,33 @@ def print_report(surroundings, sections):
             print(f"warning: {warning}")
 
 
-def run_all(rsw, rounds):
+def print_summary(sections):
+    """How much of each engine's time rsw takes, for every cell."""
+    names = [contender.name for contender in sections[0].contenders]
+    print("\nmedian ms, and rsw's share of it")
+    print("  ".join(["".ljust(32), *(name.rjust(18) for name in names)]))
+    for section in sections:
+        own = section.contenders[0].median()
+        cells = [
+            f"{contender.median():9.1f} ({own / contender.median():.2f})".rjust(18)
+            for contender in section.contenders
+        ]
+        print("  ".join([section.title.replace(f", {IMAGE_SIZE}x{IMAGE_SIZE}", "").ljust(32), *cells]))
+
+
+def run_all(rsw, rounds, only_forward):
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
         files.make(rsw)
         surroundings = environment(rsw, files)
-        sections = [forward_section(rsw, files, threads) for threads in FORWARD_THREADS]
-        sections += opening_sections(rsw, files)
-        for section in sections:
-            section.run(rounds)
-        sections.append(run_conversions(rsw, files))
-    return surroundings, sections
+        forward = [run_forward_section(rsw, files, rounds, *cell) for cell in CELLS]
+        others = []
+        if not only_forward:
+            others = opening_sections(rsw, files)
+            for section in others:
+                section.run(rounds)
+            others.append(run_conversions(rsw, files))
+    return surroundings, forward, others
 
 
 def parse_arguments():
@@ -349,6 +396,7 @@ def parse_arguments():
     parser.add_argument("--rsw", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="also write the results, samples and all, here")
     parser.add_argument("--rounds", type=int, default=7, help="turns per contender (default: 7)")
+    parser.add_argument("--forward", action="store_true", help="only forward passes")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -356,16 +404,14 @@ def parse_arguments():
 
 
 def main():
-    if sys.argv[1:2] == [FORWARD_COMMAND]:
-        checkpoint, threads = sys.argv[2:]
-        print(json.dumps(torch_forward_samples(checkpoint, int(threads), FORWARD_REPEATS)))
-        return
     arguments = parse_arguments()
-    surroundings, sections = run_all(arguments.rsw, arguments.rounds)
+    surroundings, forward, others = run_all(arguments.rsw, arguments.rounds, arguments.forward)
+    sections = forward + others
     print_report(surroundings, sections)
+    print_summary(forward)
     if arguments.json:
         report = {
-            "schema": 1,
+            "schema": 2,
             "environment": surroundings,
             "sections": [section.json() for section in sections],
             "warnings": [warning for section in sections for warning in section.warnings()],

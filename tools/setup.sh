@@ -16,10 +16,14 @@ require_system_libraries() {
   command -v pkg-config >/dev/null 2>&1 || missing+=(pkg-config)
   if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists zlib; then missing+=(zlib1g-dev); fi
   if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists openblas; then missing+=(libopenblas-dev); fi
-  [ ${#missing[@]} -gt 0 ] || return 0
+  [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
 
+# install_packages PACKAGE...
+install_packages() {
+  local missing=("$@")
   command -v apt-get >/dev/null 2>&1 ||
-    fail "zlib, OpenBLAS (both with headers) or pkg-config is missing, and this is not Debian or Ubuntu: install them with your system's package manager."
+    fail "${missing[*]} is missing, and this is not Debian or Ubuntu: install it with your system's package manager (zlib and OpenBLAS both with headers)."
   local as_root=()
   if [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null 2>&1 ||

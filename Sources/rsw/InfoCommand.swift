@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Checkpoints
+import Inference
 import ResNets
 
 struct Info: ParsableCommand {
@@ -34,6 +35,8 @@ struct Info: ParsableCommand {
     let stateDict: StateDict
     let recognition: Recognition
     let reason: CheckpointError?
+    /// What passes on an image of the usual size need beside the tensors; nil for what is no ResNet.
+    let memory: PlanMemory?
 
     /// - Throws: what is wrong with the file; that it holds none or several state dicts is no fault.
     init(_ checkpoint: Checkpoint, key: String?) throws(CheckpointError) {
@@ -48,6 +51,7 @@ struct Info: ParsableCommand {
       self.stateDict = stateDict
       self.reason = reason
       recognition = Recognition(stateDict)
+      memory = try? ResNet(matching: stateDict).memory(for: [1, 3, 224, 224])
     }
   }
 
@@ -76,6 +80,13 @@ struct Info: ParsableCommand {
     rows.append([
       "nesting", stateDict.location.isEmpty ? "none" : "state dict under \(quoted(stateDict.location))",
     ])
+    if let memory = finding.memory {
+      rows.append([
+        "to run it",
+        "\(byteSize(memory.weights)) of packed weights and \(byteSize(memory.workspace)) for each pass at a time "
+          + "(1 image of 224×224)",
+      ])
+    }
     let others = checkpoint.stateDictKeys.filter { $0 != stateDict.location }
     if !others.isEmpty { rows.append(["other dicts", list(others)]) }
     rows.append([
@@ -135,6 +146,8 @@ struct Info: ParsableCommand {
       ("no_state_dict", finding.reason.map { .string($0.message) } ?? .null),
       ("architecture", recognition.architecture?.json ?? .null),
       ("parameters", recognition.parameterCount.map { .int($0) } ?? .null),
+      ("packed_weights_bytes", finding.memory.map { .int($0.weights) } ?? .null),
+      ("workspace_bytes", finding.memory.map { .int($0.workspace) } ?? .null),
       ("tensors", .int(stateDict.count)), ("elements", .int(stateDict.elementCount)),
       ("nesting", .string(stateDict.location)), ("state_dicts", .strings(checkpoint.stateDictKeys)),
       ("prefix", .string(recognition.removedPrefix)), ("not_tensors", .strings(stateDict.otherEntries)),

@@ -36,6 +36,9 @@ struct Run: ParsableCommand {
   @Option(help: "How many threads to use (default: one for each CPU).")
   var threads: Int?
 
+  @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4, 3x3).")
+  var strict = false
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -49,6 +52,7 @@ struct Run: ParsableCommand {
       let images = try Tensor(npy: input)
       var network = try loadModel(model, options)
       if let threads { network.threadCount = threads }
+      network.accuracy = strict ? .strict : .standard
       let logits: Tensor
       do {
         logits = try network(images)
