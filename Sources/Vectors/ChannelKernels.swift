@@ -24,17 +24,25 @@ public enum ChannelKernels {
     _: V.Type, _ matrix: Floats, rows: Int, columns: Int, stride: Int, bias: ConstantFloats,
     residual: ConstantFloats?, floor: Float
   ) {
-    @inline(__always) func apply<W: FloatVector>(_: W.Type, _ start: Int, _ column: Int) {
+    @inline(__always) func apply<W: FloatVector>(
+      _: W.Type, _ start: Int, _ column: Int, _ residual: ConstantFloats?
+    ) {
       var value = W.load(matrix + (start &+ column)) + W.load(bias + column)
       if let residual { value = value + W.load(residual + (start &+ column)) }
       value.atLeast(W(repeating: floor)).store(matrix + (start &+ column))
     }
-    var row = 0
-    while row < rows {
-      let start = row &* stride
-      forEach(V.self, columns, whole: { apply(V.self, start, $0) }, single: { apply(Float.self, start, $0) })
-      row &+= 1
+    @inline(__always) func applyToAll(_ residual: ConstantFloats?) {
+      var row = 0
+      while row < rows {
+        let start = row &* stride
+        forEach(
+          V.self, columns, whole: { apply(V.self, start, $0, residual) },
+          single: { apply(Float.self, start, $0, residual) })
+        row &+= 1
+      }
     }
+    // Two loops, so that neither asks at every element whether there is a residual.
+    if let residual { applyToAll(residual) } else { applyToAll(nil) }
   }
 
   /// `target = max(a + b, floor)`.

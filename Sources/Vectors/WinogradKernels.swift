@@ -101,15 +101,19 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
     _: V.Type, _ source: ConstantFloats, stride: Int, channels: Int, bias: ConstantFloats,
     residual: UnsafePointer<ConstantFloats>?, floor: Float, to pixels: UnsafePointer<Floats>, scratch: Floats
   ) {
-    var channel = 0
-    while channel &+ V.scalarCount <= channels {
-      output(V.self, source, stride, channel, bias, residual, floor, pixels, scratch)
-      channel &+= V.scalarCount
+    @inline(__always) func applyToAll(_ residual: UnsafePointer<ConstantFloats>?) {
+      var channel = 0
+      while channel &+ V.scalarCount <= channels {
+        output(V.self, source, stride, channel, bias, residual, floor, pixels, scratch)
+        channel &+= V.scalarCount
+      }
+      while channel < channels {
+        output(Float.self, source, stride, channel, bias, residual, floor, pixels, scratch)
+        channel &+= 1
+      }
     }
-    while channel < channels {
-      output(Float.self, source, stride, channel, bias, residual, floor, pixels, scratch)
-      channel &+= 1
-    }
+    // Two loops, so that neither asks at every element whether there is a residual.
+    if let residual { applyToAll(residual) } else { applyToAll(nil) }
   }
 
   @inlinable @inline(__always)
