@@ -90,6 +90,84 @@ private struct Network: Module {
         + "outputs \(outputs), norm \(norm), residual \(residual), relu \(rectify), bias \(bias)")
   }
 
+  @Test(arguments: [
+    [1, 1, 1], [1, 1, 7], [2, 33, 1], [3, 5, 4], [64, 9, 10], [1, 255, 257], [1, 1024, 768],
+  ]) func everySizeMatchesTheOracle(_ size: [Int]) throws {
+    var random = SplitMix64(state: 9)
+    var model = Model { scope in
+      let (first, second) = (
+        Conv2d(scope["first"], 2, 5, kernel: 3, padding: 1),
+        Conv2d(scope["second"], 5, 3, kernel: 3, stride: 2, padding: 1)
+      )
+      return Network { x in second(relu(first(x))) }
+    }
+    try randomize(&model, &random)
+    try check(model, self.random([size[0], 2, size[1], size[2]], &random), "\(size)")
+  }
+
+  /// Images so large that a batch goes through the network in chunks: results on the way lie in
+  /// buffers for a chunk or for the batch, and must be those of each image alone.
+  @Test(arguments: [1, 2]) func chunksOfABatchGiveWhatEachImageGives(_ threads: Int) throws {
+    var random = SplitMix64(state: 10)
+    var model = Model { scope in
+      let stem = Conv2d(scope["stem"], 3, 24, kernel: 3, padding: 1)
+      let (block, norm) = (
+        Conv2d(scope["block"], 24, 24, kernel: 3, padding: 1), BatchNorm2d(scope["norm"], 24)
+      )
+      let pool = MaxPool2d(scope["pool"], kernel: 3, stride: 2, padding: 1)
+      let (narrow, last) = (
+        Conv2d(scope["narrow"], 24, 8, kernel: 1), Conv2d(scope["last"], 8, 8, kernel: 3, stride: 4)
+      )
+      return Network { x in
+        let wide = relu(stem(x))
+        let y = pool(relu(norm(block(wide)) + wide))
+        return last(narrow(y)) + last(narrow(y))
+      }
+    }
+    try randomize(&model, &random)
+    model.threadCount = threads
+    let (images, size) = (5, [3, 400, 500])
+    let input = try self.random([images] + size, &random)
+    let chunks = Set(try model.profile(input, repetitions: 1).map(\.images))
+    #expect(chunks.count > 1 && chunks.contains { $0 < images }, "\(chunks)")
+
+    let all = try model.outputs(input, at: ["stem", "pool", "last"])
+    let values = try input.floats()
+    let count = size.reduce(1, *)
+    for image in 0..<images {
+      let single = try Tensor(shape: [1] + size, [Float](values[image * count..<(image + 1) * count]))
+      for (path, (whole, alone)) in zip(
+        ["stem", "pool", "last"], zip(all, try model.outputs(single, at: ["stem", "pool", "last"])))
+      {
+        let expected = try alone.floats()
+        let actual = [Float](try whole.floats()[image * expected.count..<(image + 1) * expected.count])
+        let difference = difference(actual, expected, tolerance: 2e-6)
+        #expect(difference == nil, "image \(image), \(path): \(difference ?? "")")
+      }
+    }
+  }
+
+  @Test func theAlgorithmFollowsFromTheShape() throws {
+    func algorithm(
+      _ pixels: Int, _ channels: Int, kernel: Int = 3, batch: Int = 1, _ accuracy: Accuracy = .standard
+    ) throws -> String {
+      var model = Model { scope in
+        let conv = Conv2d(scope["conv"], channels, channels, kernel: kernel, padding: kernel / 2)
+        return Network { conv($0) }
+      }
+      model.accuracy = accuracy
+      var random = SplitMix64(state: 11)
+      return try model.profile(self.random([batch, channels, pixels, pixels], &random), repetitions: 1)[0]
+        .algorithm
+    }
+    #expect(try algorithm(28, 64, kernel: 1) == "direct")
+    #expect(try algorithm(28, 64, kernel: 5) == "im2col")
+    #expect(try algorithm(56, 64) == "winograd4")
+    #expect(try algorithm(56, 64, .strict) == "winograd2")
+    #expect(try algorithm(7, 512) == "winograd2", "4 tiles don't pay for 36 matrices")
+    #expect(try algorithm(7, 512, batch: 16) == "winograd4")
+  }
+
   @Test(arguments: [(1, 1), (7, 7), (9, 14), (15, 8)]) func poolingMatchesTheOracle(
     _ height: Int, _ width: Int
   ) throws {
@@ -142,10 +220,18 @@ private struct Network: Module {
     let input = try self.random([2, 3, 41, 37], &random)
     let first = try model(input).contiguousBytes()
     let shared = model
+    // Another model competes for the same threads.
+    var other = model
+    other.accuracy = .strict
+    let competitor = other
+    let second = try competitor(input).contiguousBytes()
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for _ in 0..<16 {
         group.addTask {
-          for _ in 0..<20 where try shared(input).contiguousBytes() != first { return false }
+          for _ in 0..<20 {
+            if try shared(input).contiguousBytes() != first { return false }
+            if try competitor(input).contiguousBytes() != second { return false }
+          }
           return true
         }
       }
