@@ -80,6 +80,35 @@ import Testing
     #expect(nested.output.contains("\"state_dict_ema\""))
   }
 
+  @Test func infoSaysWhatRunningNeeds() throws {
+    let info = try rsw("info", digits)
+    #expect(info.output.contains("of packed weights and"), "\(info.output)")
+    let json =
+      try JSONSerialization.jsonObject(with: Data(rsw("info", digits, "--json").output.utf8))
+      as? [String: Any]
+    #expect(json?["packed_weights_bytes"] as? Int ?? 0 > 0)
+    #expect(json?["workspace_bytes"] as? Int ?? 0 > 0)
+    // What is no ResNet has no plan.
+    #expect(try !rsw("info", Fixtures.path("reading/views.pth")).output.contains("packed weights"))
+  }
+
+  @Test func benchTimesPassesAndLayers() throws {
+    let bench = ["bench", digits, "--repeat", "2", "--size", "32", "32", "--threads", "2"]
+    let passes = try rsw(bench)
+    for words in ["median", "images/s", "GFLOP/s", "% of the", "OpenBLAS core type"] {
+      #expect(passes.output.contains(words), "\(words) is not in: \(passes.output)")
+    }
+    let json =
+      try JSONSerialization.jsonObject(with: Data(rsw(bench + ["--layers", "--json"]).output.utf8))
+      as? [String: Any]
+    let layers = try #require(json?["layers"] as? [[String: Any]])
+    #expect(layers.first?["name"] as? String == "conv1" && layers.last?["name"] as? String == "fc")
+    let algorithms = Set(layers.compactMap { $0["algorithm"] as? String })
+    #expect(algorithms.contains("im2col") && algorithms.contains("direct"), "\(algorithms)")
+    let forced = try rsw(bench + ["--layers", "--algorithm", "winograd2"]).output
+    #expect(forced.contains("winograd2") && !forced.contains("winograd4"), "\(forced)")
+  }
+
   @Test func infoNamesWhatWouldRunCodeElsewhere() throws {
     let info = try rsw("info", Fixtures.path("bad/system-as-dict.pth"))
     #expect(info.status == 0)
