@@ -165,11 +165,11 @@ public struct Checkpoint: Sendable {
     let index = try ShardIndex(file, limits: limits)
     let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
     var shards: [Checkpoint] = []
-    var stateDicts: [String: StateDict] = [:]
+    var stateDicts: [CodeUnitKey: StateDict] = [:]
     for name in index.files {
       let path = folder + name
       let shard = try Checkpoint(Bytes(mapping: path), path: path, member: nil, isShard: true, limits)
-      stateDicts[name] = try shard.stateDict()
+      stateDicts[CodeUnitKey(name)] = try shard.stateDict()
       shards.append(shard)
     }
     return (.shardedIndex, .shards(try index.stateDict(of: stateDicts), shards), [])

@@ -55,10 +55,10 @@ struct ShardIndex {
   }
 
   /// The tensors of all shards: those of the index in its order, then what else the shards hold.
-  func stateDict(of shards: [String: StateDict]) throws(CheckpointError) -> StateDict {
+  func stateDict(of shards: [CodeUnitKey: StateDict]) throws(CheckpointError) -> StateDict {
     var result = StateDict()
     for (tensor, file) in weightMap {
-      guard let found = shards[file]?[tensor] else {
+      guard let found = shards[CodeUnitKey(file)]?[tensor] else {
         throw CheckpointError(
           .missingRecord, "should be in \(quoted(file)), but is not. Get the files again.", key: tensor)
       }
@@ -66,7 +66,7 @@ struct ShardIndex {
     }
     let mapped = Set(weightMap.lazy.map { CodeUnitKey($0.tensor) })
     for file in files {
-      guard let shard = shards[file] else { continue }
+      guard let shard = shards[CodeUnitKey(file)] else { continue }
       for (name, tensor) in shard where !mapped.contains(CodeUnitKey(name)) {
         try result.append(name, tensor)
       }

@@ -9,7 +9,7 @@ public final class Storage: Sendable {
   /// The device that the storage was saved from, such as `cpu` or `cuda:7`.
   public let device: String
   private let source: Source
-  private let made = Locked<Bytes?>(nil)
+  private let made = Once<Bytes>()
 
   package enum Source: Sendable {
     case bytes(Bytes)
@@ -40,13 +40,7 @@ public final class Storage: Sendable {
     case .bytes(let bytes): return bytes
     case .record(let record): return try prefix(of: record.bytes())
     case .generated(let make):
-      let bytes = try made.withLock { made throws(CheckpointError) in
-        if let made { return made }
-        let bytes = try make()
-        made = bytes
-        return bytes
-      }
-      return try prefix(of: bytes)
+      return try prefix(of: made.value(make))
     case .unavailable(let error): throw error
     }
   }

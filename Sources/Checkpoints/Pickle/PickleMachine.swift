@@ -11,12 +11,14 @@ package struct PickleMachine {
   private var stack = PickleStack()
   private var memo = PickleMemo()
   /// Where the global of a name stands in the heap's list.
-  private var globalIndices: [String: Int] = [:]
+  private var globalIndices: [CodeUnitKey: Int] = [:]
   /// Where the open frame ends.
   private var frameEnd: Int?
   /// What the nodes take, about.
   private var nodeBytes = 0
   private let memoryLimit: Int
+  /// Torch's pickles have some 14 bytes for each node; room for these is made at once.
+  private static let bytesPerNode = 16
 
   /// Runs the pickle that begins at `position` to its STOP.
   ///
@@ -46,6 +48,7 @@ package struct PickleMachine {
 
   private mutating func run() throws(CheckpointError) {
     let start = reader.position
+    heap.nodes.reserveCapacity(min(reader.remaining / PickleMachine.bytesPerNode, 1 << 16))
     for _ in 0..<limits.pickleOpcodes {
       // The pickle ends at its STOP; what follows in the file does not count.
       guard reader.position - start <= limits.pickleBytes else {
@@ -85,17 +88,17 @@ package struct PickleMachine {
     case .binInt: stack.push(.int(Int(try reader.read(Int32.self))))
     case .int, .long: try pushDecimal()
     case .long1: try pushLong(reader.readBytes(Int(reader.read(UInt8.self))))
-    case .long4: try pushLong(reader.readBytes(length(reader.read(Int32.self))))
+    case .long4: try pushLong(reader.readBytes(PickleMachine.length(reader.read(Int32.self))))
     case .binFloat: stack.push(.float(try reader.readBigEndianDouble()))
     case .float: try pushDecimalFloat()
 
     case .binUnicode, .binString, .binBytes:
       try pushRun(
         opcode,
-        count: length(opcode == .binString ? Int(reader.read(Int32.self)) : Int(reader.read(UInt32.self))))
+        count: PickleMachine.length(opcode == .binString ? Int(reader.read(Int32.self)) : Int(reader.read(UInt32.self))))
     case .shortBinUnicode, .shortBinString, .shortBinBytes:
       try pushRun(opcode, count: Int(reader.read(UInt8.self)))
-    case .binUnicode8, .binBytes8, .byteArray8: try pushRun(opcode, count: length(reader.read(UInt64.self)))
+    case .binUnicode8, .binBytes8, .byteArray8: try pushRun(opcode, count: PickleMachine.length(reader.read(UInt64.self)))
     case .unicode: push(.string(PickleText.unescapedUnicode(try reader.readLine())))
     case .string: try pushQuotedString()
     case .nextBuffer: throw unsupported("takes a buffer from outside the pickle")
@@ -112,7 +115,7 @@ package struct PickleMachine {
     case .dict: push(.dict(try stack.popPairsToMark()))
     case .emptySet: push(.set([]))
     case .frozenSet: push(.set(try stack.popToMark()))
-    case .append: try append(stack.pop(1))
+    case .append: try append(CollectionOfOne(stack.pop()))
     case .appends: try append(stack.popToMark())
     case .setItem: try setEntries(stack.pop(2))
     case .setItems: try setEntries(stack.popPairsToMark())
@@ -264,7 +267,7 @@ package struct PickleMachine {
 
   // MARK: Containers
 
-  private mutating func append(_ values: [PickleValue]) throws(CheckpointError) {
+  private mutating func append(_ values: some Collection<PickleValue>) throws(CheckpointError) {
     let index = try target(of: "appends to")
     nodeBytes += 2 * MemoryLayout<PickleValue>.stride * values.count
     // The empty node leaves `elements` the only owner, so that it grows in place.
@@ -332,9 +335,9 @@ package struct PickleMachine {
 
   private mutating func allocate(globalModule module: String, name: String) -> PickleValue {
     let fullName = module + "." + name
-    let index = globalIndices[fullName] ?? heap.globals.count
+    let index = globalIndices[CodeUnitKey(fullName)] ?? heap.globals.count
     if index == heap.globals.count {
-      globalIndices[fullName] = index
+      globalIndices[CodeUnitKey(fullName)] = index
       heap.globals.append(PickleGlobal(module: module, name: name, fullName: fullName))
       nodeBytes += 2 * (128 + fullName.utf8.count)
     }
@@ -343,22 +346,26 @@ package struct PickleMachine {
 
   /// REDUCE and NEWOBJ: a callable and its arguments become a note.
   private mutating func reduce() throws(CheckpointError) {
-    let parts = try stack.pop(2)
-    guard case .tuple(let arguments)? = heap.node(parts[1]) else {
-      throw CheckpointError.malformedPickle("calls with arguments that are no tuple")
-    }
-    push(.object(PickleObject(callable: parts[0], arguments: arguments)))
+    let arguments = try stack.pop()
+    push(.object(PickleObject(callable: try stack.pop(), arguments: try tuple(arguments))))
   }
 
   private mutating func reduceWithKeywords() throws(CheckpointError) {
-    let parts = try stack.pop(3)
-    guard case .tuple(let arguments)? = heap.node(parts[1]) else {
-      throw CheckpointError.malformedPickle("calls with arguments that are no tuple")
-    }
-    guard case .dict? = heap.node(parts[2]) else {
+    let (keywords, arguments) = (try stack.pop(), try stack.pop())
+    guard case .dict? = heap.node(keywords) else {
       throw CheckpointError.malformedPickle("calls with named arguments that are no dict")
     }
-    push(.object(PickleObject(callable: parts[0], arguments: arguments, keywordArguments: parts[2])))
+    push(
+      .object(
+        PickleObject(
+          callable: try stack.pop(), arguments: try tuple(arguments), keywordArguments: keywords)))
+  }
+
+  private func tuple(_ value: PickleValue) throws(CheckpointError) -> [PickleValue] {
+    guard case .tuple(let arguments)? = heap.node(value) else {
+      throw CheckpointError.malformedPickle("calls with arguments that are no tuple")
+    }
+    return arguments
   }
 
   private mutating func pushInstance() throws(CheckpointError) {
@@ -400,7 +407,7 @@ package struct PickleMachine {
   }
 
   /// A length, to be compared with what is left by the read that uses it.
-  private func length(_ value: some FixedWidthInteger) throws(CheckpointError) -> Int {
+  private static func length(_ value: some FixedWidthInteger) throws(CheckpointError) -> Int {
     guard let length = Int(exactly: value), length >= 0 else {
       throw CheckpointError.malformedPickle("declares a length of \(value)")
     }

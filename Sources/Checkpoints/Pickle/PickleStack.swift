@@ -29,16 +29,24 @@ struct PickleStack {
 
   mutating func pop(_ count: Int) throws(CheckpointError) -> [PickleValue] {
     guard values.count - floor >= count else { throw PickleStack.empty }
-    defer { values.removeLast(count) }
-    return Array(values.suffix(count))
+    return take(from: values.count - count)
   }
 
   mutating func popToMark() throws(CheckpointError) -> [PickleValue] {
     guard let mark = marks.popLast() else {
       throw CheckpointError.malformedPickle("closes a mark that was never set")
     }
-    defer { values.removeSubrange(mark...) }
-    return Array(values[mark...])
+    return take(from: mark)
+  }
+
+  /// The values from `start` on. They are copied one by one: a slice would own the stack too when it
+  /// is cut, which copies all of it.
+  private mutating func take(from start: Int) -> [PickleValue] {
+    var taken: [PickleValue] = []
+    taken.reserveCapacity(values.count - start)
+    for index in start..<values.count { taken.append(values[index]) }
+    values.removeLast(values.count - start)
+    return taken
   }
 
   /// Keys and values in turn.

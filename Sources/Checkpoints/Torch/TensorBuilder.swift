@@ -5,6 +5,7 @@
 /// Builds tensors from a ``TorchPickle``; storages that tensors share are built once.
 final class TensorBuilder {
   let pickle: TorchPickle
+  let heap: PickleHeap
   private var storages: [StorageIdentity: Storage] = [:]
   /// Storages that lie in the pickle, by the node that holds them.
   private var embeddedStorages: [PickleReference: (Storage, DType)] = [:]
@@ -25,16 +26,15 @@ final class TensorBuilder {
 
   /// What tensors that share memory have in common.
   private struct StorageIdentity: Hashable {
-    let key: String
-    let view: String?
+    let key: CodeUnitKey
+    let view: CodeUnitKey?
     let componentSize: Int
   }
 
   init(_ pickle: TorchPickle) {
     self.pickle = pickle
+    heap = pickle.heap
   }
-
-  var heap: PickleHeap { pickle.heap }
 
   // MARK: Recognition
 
@@ -198,7 +198,8 @@ final class TensorBuilder {
       // Untyped storages count bytes; what these mean only the tensor knows.
       if let elementType { reference.componentSize = elementType.componentSize }
       let identity = StorageIdentity(
-        key: reference.key, view: reference.view?.key, componentSize: reference.componentSize)
+        key: CodeUnitKey(reference.key), view: reference.view.map { CodeUnitKey($0.key) },
+        componentSize: reference.componentSize)
       if let storage = storages[identity] { return (storage, reference.dtype) }
       let storage = try pickle.storage(reference)
       storages[identity] = storage

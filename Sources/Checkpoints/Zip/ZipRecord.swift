@@ -13,8 +13,8 @@ package final class ZipRecord: Sendable {
   /// The data ends here or before.
   private let dataEnd: Int
   private let limits: Limits
-  private let inflated = Locked<Bytes?>(nil)
-  private let checksum = Locked<UInt32?>(nil)
+  private let inflated = Once<Bytes>()
+  private let checksum = Once<UInt32>()
 
   static let localHeaderSize = 30
   static let localSignature: UInt32 = 0x0403_4B50
@@ -37,12 +37,7 @@ package final class ZipRecord: Sendable {
   package func bytes() throws(CheckpointError) -> Bytes {
     do throws(CheckpointError) {
       if entry.isStored { return try storedBytes() }
-      return try inflated.withLock { inflated throws(CheckpointError) in
-        if let inflated { return inflated }
-        let bytes = try inflatedBytes()
-        inflated = bytes
-        return bytes
-      }
+      return try inflated.value { () throws(CheckpointError) in try inflatedBytes() }
     } catch {
       throw error.inRecord(name)
     }
@@ -68,9 +63,7 @@ package final class ZipRecord: Sendable {
   func prefix(_ count: Int) throws(CheckpointError) -> Bytes {
     do throws(CheckpointError) {
       let wanted = min(count, entry.uncompressedSize)
-      if !entry.isStored, let whole = inflated.withLock({ $0 }) {
-        return whole.slice(0, wanted) ?? whole
-      }
+      if let whole = inflated.known { return whole.slice(0, wanted) ?? whole }
       if entry.isStored { return try storedBytes().slice(0, wanted) ?? Bytes([]) }
       try checkMethod()
       return try inflate(data(), size: wanted, isPrefix: true)
@@ -82,8 +75,7 @@ package final class ZipRecord: Sendable {
   /// The CRC-32 of the content, held against the recorded one unless that is 0, "not computed".
   package func verifiedChecksum() throws(CheckpointError) -> UInt32 {
     let content = try bytes()
-    return try checksum.withLock { checksum throws(CheckpointError) in
-      if let checksum { return checksum }
+    return try checksum.value { () throws(CheckpointError) in
       let actual = crc32(content)
       guard entry.recordedCRC == 0 || entry.recordedCRC == actual else {
         throw CheckpointError(
@@ -91,7 +83,6 @@ package final class ZipRecord: Sendable {
           "its CRC-32 is \(hex(actual)), but \(hex(entry.recordedCRC)) was recorded: the file is damaged. Get it again.",
           record: name)
       }
-      checksum = actual
       return actual
     }
   }
