@@ -30,6 +30,8 @@ public struct Model<Root: Module>: Sendable {
   public var accuracy = Accuracy.standard
   /// The algorithm of every convolution that it applies to; nil for the cheapest.
   package var algorithm: ConvolutionAlgorithm?
+  /// What multiplies matrices.
+  package var engine = MatrixEngine.preferred
   private var plans: PlanCache
 
   /// A model with initial weights, which depend on `seed` alone.
@@ -108,7 +110,8 @@ public struct Model<Root: Module>: Sendable {
 
   private func options(_ shape: [Int], outputs: [Int]) -> PlanOptions {
     PlanOptions(
-      shape: shape, outputs: outputs, threads: threadCount, accuracy: accuracy, algorithm: algorithm)
+      shape: shape, outputs: outputs, threads: threadCount, accuracy: accuracy, algorithm: algorithm,
+      engine: engine)
   }
 
   /// What passes on inputs of `shape` need beside the model's tensors.
@@ -168,7 +171,7 @@ extension Model {
   }
 
   /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.
-  public static var coreType: String { MatrixProduct.coreType }
+  public static var coreType: String { MatrixEngine.coreType }
 }
 
 /// The plans of one set of weights, by input shape.

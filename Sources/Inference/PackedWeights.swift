@@ -8,15 +8,15 @@ import Vectors
 
 /// The matrices and the bias of a layer.
 final class PackedWeights: Sendable {
-  /// For each group: [tap y][tap x][input channel][output channel]; for Winograd's algorithms
-  /// [element of the transformed filter][input channel][output channel].
+  /// For each group a matrix [tap y][tap x][input channel] × [output channel]; for Winograd's algorithms
+  /// for each element of the transformed filter one [input channel] × [output channel]. Each lies as
+  /// its ``WeightLayout`` says.
   let matrix: FloatBuffer
   /// One for each output channel.
   let bias: FloatBuffer
 
   init(
-    _ convolution: Convolution, norm: BatchNormalization?, _ algorithm: ConvolutionAlgorithm,
-    _ stateDict: StateDict
+    _ convolution: Convolution, norm: BatchNormalization?, _ filters: FilterBank, _ stateDict: StateDict
   ) throws {
     let outputs = convolution.outChannels
     var scale = [Float](repeating: 1, count: outputs)
@@ -30,16 +30,14 @@ final class PackedWeights: Sendable {
     bias = FloatBuffer((shift ?? [Double](repeating: 0, count: outputs)).map { Float($0) })
 
     let groups = convolution.groups
-    let filters = FilterBank(
-      inputs: convolution.inChannels / groups, outputs: outputs / groups, kernel: convolution.window.kernel)
-    let matrix = FloatBuffer(count: groups * filters.packedCount(algorithm))
+    let matrix = FloatBuffer(count: groups * filters.packedCount)
     try stateDict.withParameter(convolution.weight) { weight in
       scale.withUnsafeBufferPointer { scale in
         guard let weight = weight.baseAddress, let scale = scale.baseAddress else { return }
         for group in 0..<groups {
           filters.pack(
-            weight + group * filters.count, scale: scale + group * filters.outputs, algorithm,
-            to: matrix.start + group * filters.packedCount(algorithm))
+            weight + group * filters.count, scale: scale + group * filters.outputs,
+            to: matrix.start + group * filters.packedCount)
         }
       }
     }
@@ -53,14 +51,13 @@ final class PackedWeights: Sendable {
     bias = FloatBuffer(factors.shift.map { Float($0) })
   }
 
-  init(_ layer: FullyConnected, _ stateDict: StateDict) throws {
-    let matrix = FloatBuffer(count: layer.inFeatures * layer.outFeatures)
+  init(_ layer: FullyConnected, _ engine: MatrixEngine, _ stateDict: StateDict) throws {
+    let layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
+    let matrix = FloatBuffer(count: layout.count)
     try stateDict.withParameter(layer.weight) { weight in
       [Float](repeating: 1, count: layer.outFeatures).withUnsafeBufferPointer { scale in
         guard let weight = weight.baseAddress, let scale = scale.baseAddress else { return }
-        Layout.transpose(
-          weight, rows: layer.outFeatures, columns: layer.inFeatures, stride: layer.inFeatures, scale: scale,
-          to: matrix.start, stride: layer.outFeatures)
+        layout.fill(matrix.start, transposing: weight, scale: scale)
       }
     }
     self.matrix = matrix
@@ -83,46 +80,64 @@ struct NormFactors {
   }
 }
 
-/// The filters of one group of a convolution: [output][input][tap] in a state dict.
-private struct FilterBank {
+extension WeightLayout {
+  /// Writes the transpose of `[columns, depth]`, each row times its element of `scale`.
+  func fill(_ target: Floats, transposing source: ConstantFloats, scale: ConstantFloats) {
+    clearRest(of: target)
+    for first in Swift.stride(from: 0, to: columns, by: rowStride) {
+      Layout.transpose(
+        source + first * depth, rows: min(rowStride, columns - first), columns: depth, stride: depth,
+        scale: scale + first, to: target + place(first), stride: rowStride)
+    }
+  }
+}
+
+/// The filters of one group of a convolution, [output][input][tap] in a state dict, and how they are packed.
+struct FilterBank {
   let inputs: Int
   let outputs: Int
-  let kernel: Int
+  private let kernel: Int
+  private let algorithm: ConvolutionAlgorithm
+  private let layout: WeightLayout
 
-  private var taps: Int { kernel * kernel }
-  var count: Int { inputs * outputs * taps }
-
-  func packedCount(_ algorithm: ConvolutionAlgorithm) -> Int {
-    inputs * outputs * algorithm.packedTaps(kernel: kernel)
+  init(_ convolution: Convolution, _ algorithm: ConvolutionAlgorithm, _ engine: MatrixEngine) {
+    inputs = convolution.inChannels / convolution.groups
+    outputs = convolution.outChannels / convolution.groups
+    kernel = convolution.window.kernel
+    self.algorithm = algorithm
+    layout = WeightLayout(
+      engine, depth: inputs * (algorithm.tile == nil ? kernel * kernel : 1), columns: outputs)
   }
 
-  /// So many outputs at a time fill whole cache lines of what is written.
-  private static let lanes = 16
+  private var taps: Int { kernel * kernel }
+  /// Matrices: one, or one for each element of a transformed filter.
+  private var points: Int { algorithm.tile.map { ($0 + 2) * ($0 + 2) } ?? 1 }
+
+  var count: Int { inputs * outputs * taps }
+  var packedCount: Int { layout.count * points }
+
+  /// So many outputs at a time fill whole cache lines of what is written, and lie in one panel.
+  private var lanes: Int { min(16, layout.rowStride) }
   /// So many inputs at a time stay in cache between transposition and transform.
   private static let inputsAtOnce = 64
 
-  /// Writes all filters, each output's scaled, as an algorithm wants them.
-  func pack(
-    _ weight: ConstantFloats, scale: ConstantFloats, _ algorithm: ConvolutionAlgorithm, to target: Floats
-  ) {
-    if kernel == 1 {
-      // A matrix [output][input]: the algorithms for one tap take its transpose.
-      Layout.transpose(
-        weight, rows: outputs, columns: inputs, stride: inputs, scale: scale, to: target, stride: outputs)
-      return
-    }
+  /// Writes all filters, each output's scaled.
+  func pack(_ weight: ConstantFloats, scale: ConstantFloats, to target: Floats) {
+    if kernel == 1 { return layout.fill(target, transposing: weight, scale: scale) }
+    for point in 0..<points { layout.clearRest(of: target + point * layout.count) }
     // Of some filters, [input][tap][output]; behind them what a transform needs.
-    let transposed = FloatBuffer(count: (FilterBank.inputsAtOnce * taps + 36) * FilterBank.lanes)
-    for first in stride(from: 0, to: outputs, by: FilterBank.lanes) {
-      let lanes = min(FilterBank.lanes, outputs - first)
+    let transposed = FloatBuffer(count: FilterBank.inputsAtOnce * taps * lanes + 36 * 16)
+    let scratch = transposed.start + FilterBank.inputsAtOnce * taps * lanes
+    for first in stride(from: 0, to: outputs, by: lanes) {
+      let lanes = min(lanes, outputs - first)
       for firstInput in stride(from: 0, to: inputs, by: FilterBank.inputsAtOnce) {
         let count = min(FilterBank.inputsAtOnce, inputs - firstInput)
         Layout.transpose(
           weight + (first * inputs + firstInput) * taps, rows: lanes, columns: count * taps,
           stride: inputs * taps, scale: scale + first, to: transposed.start, stride: lanes)
         write(
-          transposed.start, inputs: firstInput..<firstInput + count, lanes: lanes, algorithm,
-          scratch: transposed.start + FilterBank.inputsAtOnce * taps * FilterBank.lanes, to: target + first)
+          transposed.start, inputs: firstInput..<firstInput + count, lanes: lanes, scratch: scratch,
+          to: target + layout.place(first))
       }
     }
   }
@@ -130,20 +145,19 @@ private struct FilterBank {
   /// Writes filters that are given as [input][tap][lane] to their places for some outputs, the first of
   /// which is at `target`.
   private func write(
-    _ filters: Floats, inputs range: Range<Int>, lanes: Int, _ algorithm: ConvolutionAlgorithm,
-    scratch: Floats, to target: Floats
+    _ filters: Floats, inputs range: Range<Int>, lanes: Int, scratch: Floats, to target: Floats
   ) {
     let kernels = VectorKernels.widest
     for input in range {
       let filter = filters + (input - range.lowerBound) * taps * lanes
-      let destination = target + input * outputs
+      let destination = target + input * layout.rowStride
       switch algorithm {
       case .direct, .im2col:
         for tap in 0..<taps {
-          kernels.copy(filter + tap * lanes, lanes, destination + tap * inputs * outputs)
+          kernels.copy(filter + tap * lanes, lanes, destination + tap * inputs * layout.rowStride)
         }
-      case .winograd2: kernels.winogradWeights2(filter, lanes, destination, inputs * outputs, scratch)
-      case .winograd4: kernels.winogradWeights4(filter, lanes, destination, inputs * outputs, scratch)
+      case .winograd2: kernels.winogradWeights2(filter, lanes, destination, layout.count, scratch)
+      case .winograd4: kernels.winogradWeights4(filter, lanes, destination, layout.count, scratch)
       }
     }
   }

@@ -16,6 +16,7 @@ struct PlanOptions: Hashable {
   let accuracy: Accuracy
   /// The algorithm of every convolution that it applies to; nil for the cheapest.
   let algorithm: ConvolutionAlgorithm?
+  let engine: MatrixEngine
 }
 
 /// A compiled graph for one input shape, with weights.
@@ -25,17 +26,19 @@ final class Plan: Sendable {
   let weights: [Int: PackedWeights]
   let pool: ThreadPool
   let kernels = VectorKernels.widest
+  let engine: MatrixEngine
   let idleWorkspaces = Locked<[Workspace]>([])
 
   init(_ graph: Graph, _ options: PlanOptions, weights: WeightStore) throws {
-    MatrixProduct.prepare()
+    MatrixEngine.prepare()
     let outline = try PlanOutline(graph, options)
     let pool = ThreadPool.withThreads(options.threads)
     let layers = outline.layers
-    let packed = try weights.packed(layers.map(\.layer), pool)
+    let packed = try weights.packed(layers.map(\.layer), options.engine, pool)
     self.weights = Dictionary(uniqueKeysWithValues: zip(layers.map(\.node), packed))
     self.outline = outline
     self.pool = pool
+    engine = options.engine
   }
 }
 

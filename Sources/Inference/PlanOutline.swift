@@ -11,6 +11,7 @@ struct PlanOutline: Sendable {
   let buffers: BufferAssignment
   /// Floats that every step may use.
   let scratchCount: Int
+  private let engine: MatrixEngine
 
   /// Steps that follow each other for some images at a time: the images of a segment go through all of
   /// its steps before the next ones come, so that what one step writes is in cache for the next.
@@ -47,6 +48,7 @@ struct PlanOutline: Sendable {
   init(_ graph: Graph, _ options: PlanOptions) throws(InputError) {
     let shapes = try graph.shapes(input: options.shape)
     self.shapes = shapes
+    engine = options.engine
     var segments: [Segment] = []
     let operations = graph.fused(keeping: Set(options.outputs)).filter { $0.operation != .input }
     for (operation, images) in zip(operations, PlanOutline.chunks(of: operations, shapes)) {
@@ -81,7 +83,7 @@ struct PlanOutline: Sendable {
 
   var memory: PlanMemory {
     PlanMemory(
-      weights: layers.reduce(0) { $0 + $1.layer.packedCount } * MemoryLayout<Float>.stride,
+      weights: layers.reduce(0) { $0 + $1.layer.packedCount(engine) } * MemoryLayout<Float>.stride,
       workspace: (buffers.sizes.reduce(0, +) + scratchCount) * MemoryLayout<Float>.stride)
   }
 

@@ -112,19 +112,19 @@ extension Plan {
     _ layer: FullyConnected, _ weights: PackedWeights, floor: Float, _ context: StepContext, _ images: Int,
     _ input: ConstantFloats, _ output: Floats
   ) {
-    let blocks = MatrixBlocks(
-      rows: images, columns: layer.outFeatures, groups: 1, threads: context.threads)
+    let layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
+    let blocks = MatrixBlocks(rows: images, layout: layout, groups: 1, threads: context.threads)
     context.crew.run(tasks: blocks.count) { task, _ in
       let block = blocks[task]
-      let start = output + block.rows.lowerBound * layer.outFeatures + block.columns.lowerBound
-      MatrixProduct.multiply(
-        rows: block.rows.count, columns: block.columns.count, depth: layer.inFeatures,
-        input + block.rows.lowerBound * layer.inFeatures, aStride: layer.inFeatures,
-        weights.matrix.start + block.columns.lowerBound, bStride: layer.outFeatures,
-        start, cStride: layer.outFeatures, accumulate: false)
-      context.kernels.epilogue(
-        start, block.rows.count, block.columns.count, layer.outFeatures,
-        ConstantFloats(weights.bias.start) + block.columns.lowerBound, nil, floor)
+      MatrixProduct(
+        rows: block.rows.count, columns: block.columns,
+        left: input + block.rows.lowerBound * layer.inFeatures, leftStride: layer.inFeatures,
+        weights: weights.matrix.start, layout: layout,
+        bias: ConstantFloats(weights.bias.start) + block.columns.lowerBound, floor: floor,
+        target: output + block.rows.lowerBound * layer.outFeatures + block.columns.lowerBound,
+        stride: layer.outFeatures
+      )
+      .run(context.kernels)
     }
   }
 

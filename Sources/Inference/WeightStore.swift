@@ -24,8 +24,10 @@ final class WeightStore: Sendable {
     let norm: String?
     /// direct and im2col take the same matrix.
     let tile: Int?
+    let engine: MatrixEngine
 
-    init(_ layer: Layer) {
+    init(_ layer: Layer, _ engine: MatrixEngine) {
+      self.engine = engine
       switch layer {
       case .convolution(let convolution, let norm, let algorithm):
         (weight, self.norm, tile) = (convolution.weight, norm?.variance, algorithm.tile)
@@ -38,23 +40,23 @@ final class WeightStore: Sendable {
   init(_ stateDict: StateDict) { self.stateDict = stateDict }
 
   /// The weights of all layers, in their order; those that no plan had yet are packed by all threads.
-  func packed(_ layers: [Layer], _ pool: ThreadPool) throws -> [PackedWeights] {
+  func packed(_ layers: [Layer], _ engine: MatrixEngine, _ pool: ThreadPool) throws -> [PackedWeights] {
     let known = packed.withLock { $0 }
-    let missing = layers.indices.filter { known[Request(layers[$0])] == nil }
+    let missing = layers.indices.filter { known[Request(layers[$0], engine)] == nil }
       // The largest first, so that all threads end together.
-      .sorted { (layers[$0].packedCount, $1) > (layers[$1].packedCount, $0) }
+      .sorted { (layers[$0].packedCount(engine), $1) > (layers[$1].packedCount(engine), $0) }
     let results = Locked<[Int: Result<PackedWeights, any Error>]>([:])
     pool.pass { crew in
       crew.run(tasks: missing.count) { [stateDict] task, _ in
         let index = missing[task]
-        let result = Result { try layers[index].pack(stateDict) }
+        let result = Result { try layers[index].pack(stateDict, engine) }
         results.withLock { $0[index] = result }
       }
     }
     let made = try results.withLock { $0 }.mapValues { try $0.get() }
     return packed.withLock { packed in
       layers.indices.map { index in
-        let request = Request(layers[index])
+        let request = Request(layers[index], engine)
         let weights = packed[request] ?? made[index] ?? known[request]
         packed[request] = weights
         return weights
@@ -66,21 +68,21 @@ final class WeightStore: Sendable {
 
 extension WeightStore.Layer {
   /// Floats of its packed weights, without the bias.
-  var packedCount: Int {
+  func packedCount(_ engine: MatrixEngine) -> Int {
     switch self {
     case .convolution(let convolution, _, let algorithm):
-      convolution.inChannels / convolution.groups * convolution.outChannels
-        * algorithm.packedTaps(kernel: convolution.window.kernel)
-    case .linear(let layer): layer.inFeatures * layer.outFeatures
+      FilterBank(convolution, algorithm, engine).packedCount * convolution.groups
+    case .linear(let layer):
+      WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures).count
     case .affine(let norm): norm.channels
     }
   }
 
-  fileprivate func pack(_ stateDict: StateDict) throws -> PackedWeights {
+  fileprivate func pack(_ stateDict: StateDict, _ engine: MatrixEngine) throws -> PackedWeights {
     switch self {
     case .convolution(let convolution, let norm, let algorithm):
-      try PackedWeights(convolution, norm: norm, algorithm, stateDict)
-    case .linear(let layer): try PackedWeights(layer, stateDict)
+      try PackedWeights(convolution, norm: norm, FilterBank(convolution, algorithm, engine), stateDict)
+    case .linear(let layer): try PackedWeights(layer, engine, stateDict)
     case .affine(let norm): try PackedWeights(norm, stateDict)
     }
   }

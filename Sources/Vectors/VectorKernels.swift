@@ -76,6 +76,18 @@ public final class VectorKernels: Sendable {
   /// ``ChannelKernels/copy(_:_:count:to:)``.
   public let copy: @Sendable (_ source: ConstantFloats, _ count: Int, _ target: Floats) -> Void
 
+  /// Columns of a panel of packed weights.
+  public let panelColumns: Int
+  /// Rows of a whole tile of a matrix product.
+  public let tileRows: Int
+  /// ``MatrixKernel/multiply(_:_:leftStride:rows:depth:weights:columns:bias:residual:floor:to:stride:)``.
+  public let multiply:
+    @Sendable (
+      _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ weights: ConstantFloats,
+      _ columns: Int, _ bias: ConstantFloats?, _ residual: ConstantFloats?, _ floor: Float,
+      _ target: Floats, _ stride: Int
+    ) -> Void
+
   /// ``PeakKernel/run(_:rounds:_:to:)``.
   public let peak: @Sendable (_ rounds: Int, _ factor: Float, _ target: Floats) -> Void
 
@@ -117,6 +129,13 @@ public final class VectorKernels: Sendable {
     sum = {
       ChannelKernels.sum(
         V.self, $0, rows: $1, columns: $2, rowStride: $3, channels: $4, scale: $5, to: $6)
+    }
+    panelColumns = MatrixKernel.panelColumns(V.self)
+    tileRows = MatrixKernel.tileRows(V.self)
+    multiply = {
+      MatrixKernel.multiply(
+        V.self, $0, leftStride: $1, rows: $2, depth: $3, weights: $4, columns: $5, bias: $6,
+        residual: $7, floor: $8, to: $9, stride: $10)
     }
     peak = { PeakKernel.run(V.self, rounds: $0, $1, to: $2) }
     copy = { ChannelKernels.copy(V.self, $0, count: $1, to: $2) }

@@ -8,6 +8,7 @@ import NN
 import ResNets
 
 extension ConvolutionAlgorithm: ExpressibleByArgument {}
+extension MatrixEngine: ExpressibleByArgument {}
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -36,6 +37,12 @@ struct Bench: ParsableCommand {
       "The algorithm of all convolutions that it applies to (default: the fastest for each).",
       valueName: ConvolutionAlgorithm.allCases.map(\.rawValue).joined(separator: "|")))
   var algorithm: ConvolutionAlgorithm?
+
+  @Option(
+    help: ArgumentHelp(
+      "What multiplies matrices: our own kernel or OpenBLAS (default: native where vectors have 8 lanes or more).",
+      valueName: MatrixEngine.allCases.map(\.rawValue).joined(separator: "|")))
+  var engine: MatrixEngine?
 
   @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4, 3x3).")
   var strict = false
@@ -98,6 +105,7 @@ struct Bench: ParsableCommand {
     var network = try loadModel(model, options)
     if let threads { network.threadCount = threads }
     network.algorithm = algorithm
+    if let engine { network.engine = engine }
     network.accuracy = strict ? .strict : .standard
     return network
   }

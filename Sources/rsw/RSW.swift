@@ -12,7 +12,7 @@ struct RSW: ParsableCommand {
     subcommands: [Convert.self, List.self, Info.self, Run.self, Bench.self])
 
   static func main() {
-    MatrixProduct.endForeignThreads()
+    MatrixEngine.endForeignThreads()
     Terminal.explainVanishedPages()
     main(nil)
   }

@@ -67,6 +67,42 @@ import Vectors
     check(result, (0..<channels).map { pixels($0).reduce(0, +) * 0.25 }, kernels, "sum")
   }
 
+  /// Products of every number of rows that tiles are made for, and of columns that end inside a panel.
+  @Test(arguments: VectorKernels.available.indices, Array(1...30)) func matrixProduct(
+    _ instructions: Int, _ rows: Int
+  ) {
+    let kernels = VectorKernels.available[instructions]
+    let panel = kernels.panelColumns
+    var random = SplitMix64(state: UInt64(rows))
+    func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
+    for (depth, columns) in [(1, 1), (3, panel), (17, panel + 1), (64, 3 * panel - 1), (5, 2 * panel)] {
+      // Rows of the left matrix and of the target lie further apart than they are long.
+      let (leftStride, stride) = (depth + 3, columns + 2)
+      let (left, weights) = (values(rows * leftStride), values(depth * columns))
+      var packed = [Float](repeating: .nan, count: (columns + panel - 1) / panel * panel * depth)
+      for k in 0..<depth {
+        for column in 0..<columns {
+          packed[(column / panel * depth + k) * panel + column % panel] = weights[k * columns + column]
+        }
+      }
+      let (bias, residual) = (values(columns), values(rows * stride))
+      for (bias, residual, floor) in [(nil, nil, -Float.infinity), (bias, nil, 0), (bias, residual, 0)] {
+        var target = [Float](repeating: 7, count: rows * stride)
+        kernels.multiply(
+          left, leftStride, rows, depth, packed, columns, bias, residual, floor, &target, stride)
+        let expected = target.indices.map { index -> Float in
+          let (row, column) = (index / stride, index % stride)
+          guard column < columns else { return 7 }  // what lies between the rows stays
+          let sum = (0..<depth).reduce(0.0) {
+            $0 + Double(left[row * leftStride + $1]) * Double(weights[$1 * columns + column])
+          }
+          return max(floor, Float(sum + Double(bias?[column] ?? 0) + Double(residual?[index] ?? 0)))
+        }
+        check(target, expected, kernels, "product of \(rows) × \(depth) and \(depth) × \(columns)")
+      }
+    }
+  }
+
   @Test(arguments: VectorKernels.available.indices) func notANumberStays(_ instructions: Int) {
     let kernels = VectorKernels.available[instructions]
     let values = (0..<40).map { $0 % 3 == 0 ? Float.nan : -1 }

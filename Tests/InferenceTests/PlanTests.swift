@@ -30,7 +30,7 @@ private struct Network: Module {
     try model.load(weights)
   }
 
-  /// Compares every thread count and every algorithm with the oracle.
+  /// Compares every thread count, every algorithm and both engines with the oracle.
   ///
   /// Winograd's transforms cancel large numbers: its bounds are wider, that of F(4×4) most.
   private func check(_ model: Model<Network>, _ input: Tensor, _ what: String) throws {
@@ -38,17 +38,18 @@ private struct Network: Module {
     let cases: [(ConvolutionAlgorithm?, Float)] = [
       (nil, 2e-5), (.direct, 2e-5), (.im2col, 2e-6), (.winograd2, 4e-6), (.winograd4, 2e-5),
     ]
-    for threads in [1, 2, 3] {
+    for (threads, engine) in [(1, MatrixEngine.native), (2, .native), (3, .native), (1, .blas), (2, .blas)] {
       for (algorithm, tolerance) in cases {
         var model = model
         model.threadCount = threads
+        model.engine = engine
         model.algorithm = algorithm
         let actual = try model(input)
         #expect(actual.shape == expected.shape, "\(what)")
         let difference = try difference(
           actual.floats(), expected.values.map { Float($0) }, tolerance: tolerance)
         let name = algorithm?.rawValue ?? "chosen algorithm"
-        #expect(difference == nil, "\(what), \(threads) threads, \(name): \(difference ?? "")")
+        #expect(difference == nil, "\(what), \(threads) threads, \(engine), \(name): \(difference ?? "")")
       }
     }
   }

@@ -20,9 +20,6 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     }
   }
 
-  /// Elements of a filter as the algorithm takes it.
-  func packedTaps(kernel: Int) -> Int { tile.map { ($0 + 2) * ($0 + 2) } ?? kernel * kernel }
-
   /// Whether a layer can be computed this way.
   func applies(to geometry: ConvolutionGeometry, groups: Int) -> Bool {
     switch self {
@@ -37,16 +34,19 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   ///
   /// - Parameters:
   ///   - images: how many the step computes at once.
-  ///   - threads: how many share the work.
   static func choice(
-    for geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int, accuracy: Accuracy
+    for geometry: ConvolutionGeometry, groups: Int, images: Int, _ options: PlanOptions
   ) -> ConvolutionAlgorithm {
-    allCases
-      .filter { $0.applies(to: geometry, groups: groups) && ($0 != .winograd4 || accuracy == .standard) }
-      .min {
-        $0.cost(geometry, groups: groups, images: images, threads: threads)
-          < $1.cost(geometry, groups: groups, images: images, threads: threads)
-      } ?? .im2col
+    func cost(_ algorithm: ConvolutionAlgorithm) -> Double {
+      algorithm.cost(
+        geometry, groups: groups, images: images, threads: options.threads, options.engine)
+    }
+    return
+      allCases
+      .filter {
+        $0.applies(to: geometry, groups: groups) && ($0 != .winograd4 || options.accuracy == .standard)
+      }
+      .min { cost($0) < cost($1) } ?? .im2col
   }
 
   /// What a layer costs a thread, in multiplications of a matrix product that runs at full speed.
@@ -56,7 +56,9 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles for each of its 36 matrices.
   /// What is copied or transformed costs ``productsOfACopy`` an element, which is why layers of few
   /// channels gain less from Winograd.
-  private func cost(_ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int) -> Double {
+  private func cost(
+    _ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int, _ engine: MatrixEngine
+  ) -> Double {
     let (inputs, outputs) = (geometry.inChannels, geometry.outChannels)
     let weights = Double(inputs * outputs / groups)
     func products(_ matrices: Int, rows: Int) -> Double {

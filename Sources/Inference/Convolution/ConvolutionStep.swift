@@ -8,16 +8,18 @@ struct ConvolutionStep {
   let geometry: ConvolutionGeometry
   let groups: Int
   let algorithm: ConvolutionAlgorithm
+  let engine: MatrixEngine
   /// What results are raised to: 0 with a ReLU, else -infinity.
   let floor: Float
 
   init(_ geometry: ConvolutionGeometry, groups: Int, floor: Float, images: Int, _ options: PlanOptions) {
     (self.geometry, self.groups, self.floor) = (geometry, groups, floor)
+    engine = options.engine
     if let forced = options.algorithm, forced.applies(to: geometry, groups: groups) {
       algorithm = forced
     } else {
       algorithm = .choice(
-        for: geometry, groups: groups, images: images, threads: options.threads, accuracy: options.accuracy)
+        for: geometry, groups: groups, images: images, options)
     }
   }
 
@@ -51,8 +53,14 @@ struct ConvolutionStep {
   /// How a product of all output pixels with the weights is cut into tasks.
   func matrixBlocks(images: Int, threads: Int) -> MatrixBlocks {
     MatrixBlocks(
-      rows: images * geometry.outPixels, columns: geometry.outChannels / groups, groups: groups,
-      threads: threads)
+      rows: images * geometry.outPixels, layout: layout, groups: groups, threads: threads)
+  }
+
+  /// How the weights of a group lie, or those of an element of Winograd's transform.
+  var layout: WeightLayout {
+    WeightLayout(
+      engine, depth: geometry.inChannels / groups * (algorithm.tile == nil ? geometry.taps : 1),
+      columns: geometry.outChannels / groups)
   }
 
   /// The product for some pixels and some output channels of one group, with its epilogue.
@@ -62,19 +70,17 @@ struct ConvolutionStep {
     _ rows: Range<Int>, group: Int, columns: Range<Int>, left: ConstantFloats, stride: Int,
     _ data: ConvolutionData, _ kernels: VectorKernels
   ) {
-    let groupOutputs = geometry.outChannels / groups
-    let depth = geometry.taps * geometry.inChannels / groups
-    let firstColumn = group * groupOutputs + columns.lowerBound
+    let layout = layout
+    let firstColumn = group * layout.columns + columns.lowerBound
     let start = rows.lowerBound * geometry.outChannels + firstColumn
-    let residualIsInPlace = data.residual.map { $0 == ConstantFloats(data.output) } ?? false
-    MatrixProduct.multiply(
-      rows: rows.count, columns: columns.count, depth: depth, left, aStride: stride,
-      data.weights.matrix.start + group * depth * groupOutputs + columns.lowerBound, bStride: groupOutputs,
-      data.output + start, cStride: geometry.outChannels, accumulate: residualIsInPlace)
-    kernels.epilogue(
-      data.output + start, rows.count, columns.count, geometry.outChannels,
-      ConstantFloats(data.weights.bias.start) + firstColumn,
-      residualIsInPlace ? nil : data.residual.map { $0 + start }, floor)
+    MatrixProduct(
+      rows: rows.count, columns: columns, left: left, leftStride: stride,
+      weights: data.weights.matrix.start + group * layout.count, layout: layout,
+      bias: ConstantFloats(data.weights.bias.start) + firstColumn,
+      residual: data.residual.map { $0 + start }, floor: floor, target: data.output + start,
+      stride: geometry.outChannels
+    )
+    .run(kernels)
   }
 }
 

@@ -89,7 +89,7 @@ struct WinogradConvolution {
         let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
         transformInput(range, of: data, first: 0, to: v, pass.kernels, workers + worker * workerCount)
       }
-      pass.crew.run(tasks: points) { point, _ in multiply(point, data.weights, rows: tiles, v, m) }
+      pass.crew.run(tasks: points) { point, _ in multiply(point, tiles, v, m, pass, data.weights) }
       pass.crew.run(tasks: tileTasks) { task, worker in
         let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
         transformOutput(range, m, first: 0, to: data, pass.kernels, workers + worker * workerCount)
@@ -101,19 +101,21 @@ struct WinogradConvolution {
         let own = workers + worker * workerCount
         let range = task * blockTiles..<min(tiles, (task + 1) * blockTiles)
         transformInput(range, of: data, first: range.lowerBound, to: v, pass.kernels, own)
-        for point in 0..<points { multiply(point, data.weights, rows: range.count, v, m) }
+        for point in 0..<points { multiply(point, range.count, v, m, pass, data.weights) }
         transformOutput(range, m, first: range.lowerBound, to: data, pass.kernels, own)
       }
     }
   }
 
   /// `M[point] = V[point] · U[point]` for a block.
-  private func multiply(_ point: Int, _ weights: PackedWeights, rows: Int, _ v: Floats, _ m: Floats) {
-    let (inputs, outputs) = (step.geometry.inChannels, step.geometry.outChannels)
-    MatrixProduct.multiply(
-      rows: rows, columns: outputs, depth: inputs, v + point * inputStride, aStride: inputs,
-      weights.matrix.start + point * inputs * outputs, bStride: outputs, m + point * outputStride,
-      cStride: outputs, accumulate: false)
+  private func multiply(_ point: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ weights: PackedWeights) {
+    let layout = step.layout
+    MatrixProduct(
+      rows: rows, columns: 0..<layout.columns, left: v + point * inputStride, leftStride: layout.depth,
+      weights: weights.matrix.start + point * layout.count, layout: layout,
+      target: m + point * outputStride, stride: layout.columns
+    )
+    .run(pass.kernels)
   }
 
   /// Where a tile's outputs begin.

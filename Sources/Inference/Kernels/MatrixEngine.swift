@@ -1,0 +1,108 @@
+// The one place where matrices are multiplied: by our own kernel, or by OpenBLAS on one thread a call.
+// The threads are ours either way.
+
+import COpenBLAS
+import Vectors
+
+/// What multiplies matrices.
+package enum MatrixEngine: String, Sendable, CaseIterable {
+  /// ``MatrixKernel``, on weights that were packed for it.
+  case native
+  /// OpenBLAS, which packs the weights in every call.
+  case blas
+
+  /// Our own kernel where vectors are wide. Where they are not, its advantage is gone: OpenBLAS has
+  /// kernels for each kind of CPU.
+  static let preferred: MatrixEngine = VectorKernels.widest.width >= 8 ? .native : .blas
+
+  /// OpenBLAS is told once to leave threads to us.
+  private static let configured: Void = openblas_set_num_threads(1)
+
+  /// Must be called before the first product; costs nothing after that.
+  static func prepare() { _ = configured }
+
+  /// Ends the threads that OpenBLAS started when it was loaded.
+  ///
+  /// They spin for some 27 ms before they sleep, and take a core from whatever the process does
+  /// first. Only a program that uses OpenBLAS through this library alone may do it.
+  package static func endForeignThreads() {
+    prepare()
+    openblas_end_threads()
+  }
+
+  /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.
+  package static var coreType: String { String(cString: openblas_get_corename()) }
+}
+
+/// A matrix `[rows, depth]` times weights, and what is done with the result.
+struct MatrixProduct {
+  let rows: Int
+  /// Which of the weights' columns; the first must begin a panel.
+  let columns: Range<Int>
+  let left: ConstantFloats
+  /// From one row of `left` to the next.
+  let leftStride: Int
+  let weights: ConstantFloats
+  let layout: WeightLayout
+  /// Added to the rows of the result: one number for each of `columns`. nil for zeros.
+  var bias: ConstantFloats?
+  /// Added to the result, and lies as the target does; may be the target.
+  var residual: ConstantFloats?
+  /// What results are raised to.
+  var floor = -Float.infinity
+  let target: Floats
+  /// From one row of the target to the next.
+  let stride: Int
+
+  /// `target = max(left · weights + bias + residual, floor)`
+  func run(_ kernels: VectorKernels) {
+    let weights = weights + layout.place(columns.lowerBound)
+    switch layout.engine {
+    case .native:
+      kernels.multiply(
+        left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, floor, target, stride)
+    case .blas:
+      let residualIsInPlace = residual.map { $0 == ConstantFloats(target) } ?? false
+      cblas_sgemm(
+        CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows), blasint(columns.count),
+        blasint(layout.depth), 1, left, blasint(leftStride), weights, blasint(layout.rowStride),
+        residualIsInPlace ? 1 : 0, target, blasint(stride))
+      if let bias {
+        kernels.epilogue(
+          target, rows, columns.count, stride, bias, residualIsInPlace ? nil : residual, floor)
+      }
+    }
+  }
+}
+
+/// How an engine wants weights `[depth, columns]` to lie: row by row, in panels of some columns.
+struct WeightLayout: Sendable {
+  let engine: MatrixEngine
+  let depth: Int
+  let columns: Int
+  /// Columns of a panel; all of them for OpenBLAS.
+  let rowStride: Int
+
+  init(_ engine: MatrixEngine, depth: Int, columns: Int) {
+    (self.engine, self.depth, self.columns) = (engine, depth, columns)
+    rowStride = engine == .native ? VectorKernels.widest.panelColumns : columns
+  }
+
+  private var panels: Int { (columns + rowStride - 1) / rowStride }
+
+  /// Floats of the matrix.
+  var count: Int { panels * depth * rowStride }
+
+  /// Where a column begins; the next row's element comes `rowStride` later.
+  func place(_ column: Int) -> Int { column / rowStride * depth * rowStride + column % rowStride }
+
+  /// Writes zeros where the last panel has no columns.
+  func clearRest(of matrix: Floats) {
+    let rest = panels * rowStride - columns
+    guard rest > 0 else { return }
+    for row in 0..<depth {
+      let last = matrix + place((panels - 1) * rowStride) + row * rowStride
+      (last + (rowStride - rest)).update(repeating: 0, count: rest)
+    }
+  }
+}
