@@ -10,7 +10,6 @@ func vectors(_ architecture: String) -> [SwiftSetting] {
   let vectorTargets: [Target] = [
     .target(name: "VectorsAVX2", dependencies: ["Vectors"], swiftSettings: vectors("x86-64-v3")),
     .target(name: "VectorsAVX512", dependencies: ["Vectors"], swiftSettings: vectors("x86-64-v4")),
-    .systemLibrary(name: "CCPU"),
   ]
 #else
   let vectorTargets: [Target] = []
@@ -38,11 +37,12 @@ let package = Package(
     .target(
       name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: [.strictMemorySafety()]),
     .target(name: "NN", dependencies: ["Checkpoints"]),
-    .target(name: "Vectors"),
+    .systemLibrary(name: "CCPU"),
+    .target(name: "Vectors", dependencies: ["CCPU"]),
     .target(name: "VectorsBaseline", dependencies: ["Vectors"]),
     .target(
       name: "Inference",
-      dependencies: ["NN", "COpenBLAS", "Vectors", "VectorsBaseline"]
+      dependencies: ["NN", "CCPU", "COpenBLAS", "Vectors", "VectorsBaseline"]
         + vectorTargets.map { .byName(name: $0.name) }),
     .target(name: "ResNets", dependencies: ["NN", "Inference"]),
     .executableTarget(

@@ -1,6 +1,11 @@
 #pragma once
 
-// Which vectors the CPU has and the system saves: questions that only an instruction answers.
+// What only an instruction can do, and Swift has no word for.
+
+/// Asks for the cache line at `address` to be brought into the second cache. Any address will do.
+static inline void cpu_prefetch(const void *address) { __builtin_prefetch(address, 0, 2); }
+
+// Which vectors the CPU has and the system saves.
 
 #if defined(__x86_64__)
 #include <cpuid.h>

@@ -10,6 +10,8 @@
 // as many multiplications as rows. What follows the product (bias, residual, ReLU) is done before the
 // sums leave their registers. Sums are taken in the order of k, so results don't depend on the tiles.
 
+public import CCPU
+
 /// The sums of some rows of a tile: two vectors a row.
 ///
 /// The number of rows is part of the type, so that every sum is a variable of its own, in a register.
@@ -211,48 +213,53 @@ public enum MatrixKernel {
   }
 
   /// All rows times one panel: as many at a time as there are registers for, then what is left.
+  ///
+  /// While the first tile is computed, the next panel is asked for: it comes from far away, and the other
+  /// tiles leave it time to arrive.
   @inlinable @inline(__always)
   static func multiply<V, E: TileEnd>(
     _ left: ConstantFloats, _ stride: Int, _ rows: Int, _ depth: Int, _ panel: ConstantFloats, _ end: E
   ) where E.Vector == V {
     var row = 0
+    var ahead = depth &* panelColumns(V.self)
+    @inline(__always) func tile<R: RowSums>(_: R.Type) where R.Vector == V {
+      self.tile(
+        R.self, left + row &* stride, stride, depth, panel, ahead: ahead, end, row &* end.stride)
+      ahead = 0
+      row &+= R.rows
+    }
     if tileRows(V.self) == 14 {
-      while row &+ 14 <= rows {
-        tile(FourteenRows<V>.self, left + row &* stride, stride, depth, panel, end, row &* end.stride)
-        row &+= 14
-      }
-      if row &+ 7 <= rows {
-        tile(SevenRows<V>.self, left + row &* stride, stride, depth, panel, end, row &* end.stride)
-        row &+= 7
-      }
+      while row &+ 14 <= rows { tile(FourteenRows<V>.self) }
+      if row &+ 7 <= rows { tile(SevenRows<V>.self) }
     }
-    while row &+ 6 <= rows {
-      tile(SixRows<V>.self, left + row &* stride, stride, depth, panel, end, row &* end.stride)
-      row &+= 6
-    }
-    let (a, start) = (left + row &* stride, row &* end.stride)
+    while row &+ 6 <= rows { tile(SixRows<V>.self) }
     switch rows &- row {
-    case 1: tile(OneRow<V>.self, a, stride, depth, panel, end, start)
-    case 2: tile(TwoRows<V>.self, a, stride, depth, panel, end, start)
-    case 3: tile(ThreeRows<V>.self, a, stride, depth, panel, end, start)
-    case 4: tile(FourRows<V>.self, a, stride, depth, panel, end, start)
-    case 5: tile(FiveRows<V>.self, a, stride, depth, panel, end, start)
+    case 1: tile(OneRow<V>.self)
+    case 2: tile(TwoRows<V>.self)
+    case 3: tile(ThreeRows<V>.self)
+    case 4: tile(FourRows<V>.self)
+    case 5: tile(FiveRows<V>.self)
     default: break
     }
   }
 
+  /// - Parameter ahead: how far behind the weights of a step those are that are asked for.
   @inlinable @inline(__always)
   static func tile<R: RowSums, E: TileEnd>(
-    _: R.Type, _ left: ConstantFloats, _ stride: Int, _ depth: Int, _ panel: ConstantFloats, _ end: E,
-    _ start: Int
+    _: R.Type, _ left: ConstantFloats, _ stride: Int, _ depth: Int, _ panel: ConstantFloats, ahead: Int,
+    _ end: E, _ start: Int
   ) where E.Vector == R.Vector {
+    let width = panelColumns(R.Vector.self)
     var sums = R()
     var k = 0
     var b = panel
     while k < depth {
+      let next = b + ahead
+      cpu_prefetch(next)
+      if width > 16 { cpu_prefetch(next + 16) }
       sums.add(
         left + k, stride: stride, R.Vector.load(b), R.Vector.load(b + R.Vector.scalarCount))
-      b += 2 &* R.Vector.scalarCount
+      b += width
       k &+= 1
     }
     sums.write(end, start)
