@@ -18,12 +18,12 @@ public import CCPU
 public protocol RowSums {
   associatedtype Vector: FloatVector
   static var rows: Int { get }
-  /// All zeros.
-  init()
+  /// What each row begins with; that of the first lies `start` after the target's beginning.
+  init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
   /// Adds `a[row · stride] · (b0, b1)` to the sums of each row.
   mutating func add(_ a: ConstantFloats, stride: Int, _ b0: Vector, _ b1: Vector)
   /// Finishes and writes each row; that of the first begins `start` after the target's.
-  func write<E: TileEnd>(_ end: E, _ start: Int) where E.Vector == Vector
+  func write<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
 }
 
 /// One row.
@@ -34,9 +34,8 @@ public struct OneRow<Vector: FloatVector>: RowSums {
   @inlinable @inline(__always) public static var rows: Int { 1 }
 
   @inlinable @inline(__always)
-  public init() {
-    s0 = Vector(repeating: 0)
-    s1 = Vector(repeating: 0)
+  public init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector {
+    (s0, s1) = edge.initial(start)
   }
 
   @inlinable @inline(__always)
@@ -47,8 +46,8 @@ public struct OneRow<Vector: FloatVector>: RowSums {
   }
 
   @inlinable @inline(__always)
-  public func write<E: TileEnd>(_ end: E, _ start: Int) where E.Vector == Vector {
-    end.write(s0, s1, start)
+  public func write<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector {
+    edge.write(s0, s1, start)
   }
 }
 
@@ -60,9 +59,9 @@ public struct RowsOf<A: RowSums, B: RowSums>: RowSums where A.Vector == B.Vector
   @inlinable @inline(__always) public static var rows: Int { A.rows &+ B.rows }
 
   @inlinable @inline(__always)
-  public init() {
-    first = A()
-    second = B()
+  public init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == A.Vector {
+    first = A(edge, start)
+    second = B(edge, start &+ A.rows &* edge.stride)
   }
 
   @inlinable @inline(__always)
@@ -72,9 +71,9 @@ public struct RowsOf<A: RowSums, B: RowSums>: RowSums where A.Vector == B.Vector
   }
 
   @inlinable @inline(__always)
-  public func write<E: TileEnd>(_ end: E, _ start: Int) where E.Vector == A.Vector {
-    first.write(end, start)
-    second.write(end, start &+ A.rows &* end.stride)
+  public func write<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == A.Vector {
+    first.write(edge, start)
+    second.write(edge, start &+ A.rows &* edge.stride)
   }
 }
 
@@ -86,69 +85,103 @@ public typealias SixRows<V: FloatVector> = RowsOf<ThreeRows<V>, ThreeRows<V>>
 public typealias SevenRows<V: FloatVector> = RowsOf<FourRows<V>, ThreeRows<V>>
 public typealias FourteenRows<V: FloatVector> = RowsOf<SevenRows<V>, SevenRows<V>>
 
-/// What is done with the sums of a row, and where they go.
-public protocol TileEnd {
+/// What the sums of a row begin with, what is done with them, and where they go.
+public protocol TileEdge {
   associatedtype Vector: FloatVector
   /// From one row of the target to the next.
   var stride: Int { get }
-  /// Writes one row's sums, `start` after the target's beginning.
+  /// What a row's sums begin with, `start` after the target's beginning.
+  func initial(_ start: Int) -> (Vector, Vector)
+  /// Writes one row's sums.
   func write(_ s0: Vector, _ s1: Vector, _ start: Int)
 }
 
-/// All columns of a panel: `target = max(sums + bias + residual, floor)`.
-public struct WholePanel<Vector: FloatVector>: TileEnd {
+/// A panel's part of the result: `target = max(initial + sums + bias, floor)`.
+public struct PanelResult {
+  @usableFromInline var target: Floats
+  @usableFromInline let stride: Int
+  /// Lies as the target does, and may be the target; nil for zeros.
+  @usableFromInline var initial: ConstantFloats?
+  /// One for each column; nil for zeros.
+  @usableFromInline var bias: ConstantFloats?
+  @usableFromInline var floor: Float
+
+  @inlinable @inline(__always)
+  init(_ target: Floats, stride: Int, initial: ConstantFloats?, bias: ConstantFloats?, floor: Float) {
+    self.target = target
+    self.stride = stride
+    self.initial = initial
+    self.bias = bias
+    self.floor = floor
+  }
+
+  /// The same for the columns that begin `column` later.
+  @inlinable @inline(__always)
+  func advanced(by column: Int) -> PanelResult {
+    PanelResult(
+      target + column, stride: stride, initial: initial.map { $0 + column },
+      bias: bias.map { $0 + column }, floor: floor)
+  }
+}
+
+/// All columns of a panel.
+public struct WholePanel<Vector: FloatVector>: TileEdge {
   @usableFromInline let target: Floats
   public let stride: Int
-  @usableFromInline let residual: ConstantFloats?
+  @usableFromInline let initial: ConstantFloats?
   @usableFromInline let bias0: Vector
   @usableFromInline let bias1: Vector
   @usableFromInline let floor: Vector
 
   @inlinable @inline(__always)
-  init(_ target: Floats, stride: Int, residual: ConstantFloats?, bias: ConstantFloats?, floor: Float) {
-    self.target = target
-    self.stride = stride
-    self.residual = residual
-    bias0 = bias.map { Vector.load($0) } ?? Vector(repeating: 0)
-    bias1 = bias.map { Vector.load($0 + Vector.scalarCount) } ?? Vector(repeating: 0)
-    self.floor = Vector(repeating: floor)
+  init(_ result: PanelResult) {
+    target = result.target
+    stride = result.stride
+    initial = result.initial
+    bias0 = result.bias.map { Vector.load($0) } ?? Vector(repeating: 0)
+    bias1 = result.bias.map { Vector.load($0 + Vector.scalarCount) } ?? Vector(repeating: 0)
+    floor = Vector(repeating: result.floor)
+  }
+
+  @inlinable @inline(__always)
+  public func initial(_ start: Int) -> (Vector, Vector) {
+    guard let initial else { return (Vector(repeating: 0), Vector(repeating: 0)) }
+    return (Vector.load(initial + start), Vector.load(initial + start + Vector.scalarCount))
   }
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
-    var (s0, s1) = (s0 + bias0, s1 + bias1)
-    if let residual {
-      s0 = s0 + Vector.load(residual + start)
-      s1 = s1 + Vector.load(residual + start + Vector.scalarCount)
-    }
-    s0.atLeast(floor).store(target + start)
-    s1.atLeast(floor).store(target + start + Vector.scalarCount)
+    (s0 + bias0).atLeast(floor).store(target + start)
+    (s1 + bias1).atLeast(floor).store(target + start + Vector.scalarCount)
   }
 }
 
 /// The first columns of a panel, where the matrix ends inside it.
-public struct PartOfPanel<Vector: FloatVector>: TileEnd {
-  @usableFromInline let target: Floats
-  public let stride: Int
-  @usableFromInline let residual: ConstantFloats?
-  @usableFromInline let bias: ConstantFloats?
-  @usableFromInline let floor: Float
+public struct PartOfPanel<Vector: FloatVector>: TileEdge {
+  @usableFromInline let result: PanelResult
   @usableFromInline let columns: Int
   /// Room for two vectors.
   @usableFromInline let scratch: Floats
 
   @inlinable @inline(__always)
-  init(
-    _ target: Floats, stride: Int, residual: ConstantFloats?, bias: ConstantFloats?, floor: Float,
-    columns: Int, scratch: Floats
-  ) {
-    self.target = target
-    self.stride = stride
-    self.residual = residual
-    self.bias = bias
-    self.floor = floor
+  init(_ result: PanelResult, columns: Int, scratch: Floats) {
+    self.result = result
     self.columns = columns
     self.scratch = scratch
+  }
+
+  @inlinable @inline(__always)
+  public var stride: Int { result.stride }
+
+  @inlinable @inline(__always)
+  public func initial(_ start: Int) -> (Vector, Vector) {
+    guard let initial = result.initial else { return (Vector(repeating: 0), Vector(repeating: 0)) }
+    var column = 0
+    while column < 2 &* Vector.scalarCount {
+      scratch[column] = column < columns ? initial[start &+ column] : 0
+      column &+= 1
+    }
+    return (Vector.load(scratch), Vector.load(scratch + Vector.scalarCount))
   }
 
   @inlinable @inline(__always)
@@ -157,10 +190,8 @@ public struct PartOfPanel<Vector: FloatVector>: TileEnd {
     s1.store(scratch + Vector.scalarCount)
     var column = 0
     while column < columns {
-      var sum = scratch[column]
-      if let bias { sum = sum + bias[column] }
-      if let residual { sum = sum + residual[start &+ column] }
-      target[start &+ column] = sum.atLeast(floor)
+      let sum = scratch[column] + (result.bias.map { $0[column] } ?? 0)
+      result.target[start &+ column] = sum.atLeast(result.floor)
       column &+= 1
     }
   }
@@ -175,6 +206,11 @@ public enum MatrixKernel {
   @inlinable @inline(__always)
   public static func tileRows<V: FloatVector>(_: V.Type) -> Int { V.scalarCount == 16 ? 14 : 6 }
 
+  /// How much of the depth is taken at once: the part of a panel is then in cache for all rows, and
+  /// the part of the left matrix for all panels. Sums wait in the target for the next part.
+  @inlinable @inline(__always)
+  public static var depthAtOnce: Int { 512 }
+
   /// `target = max(left · weights + bias + residual, floor)` for `rows` × `columns` of a product.
   ///
   /// - Parameters:
@@ -188,44 +224,63 @@ public enum MatrixKernel {
     columns: Int, bias: ConstantFloats?, residual: ConstantFloats?, floor: Float, to target: Floats,
     stride: Int
   ) {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { scratch in
+      guard let scratch = scratch.baseAddress else { return }
+      var k = 0
+      repeat {
+        let depthHere = min(depthAtOnce, depth &- k)
+        let isLast = k &+ depthHere == depth
+        let result = PanelResult(
+          target, stride: stride, initial: k == 0 ? residual : ConstantFloats(target),
+          bias: isLast ? bias : nil, floor: isLast ? floor : -.infinity)
+        multiplyPart(
+          V.self, left + k, leftStride, rows, depthHere, weights + k &* panelColumns(V.self),
+          panelStride: depth &* panelColumns(V.self), columns, result, scratch)
+        k &+= depthHere
+      } while k < depth
+    }
+  }
+
+  /// A part of the depth: panel after panel.
+  @inlinable @inline(__always)
+  static func multiplyPart<V: FloatVector>(
+    _: V.Type, _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int,
+    _ weights: ConstantFloats, panelStride: Int, _ columns: Int, _ result: PanelResult, _ scratch: Floats
+  ) {
     let width = panelColumns(V.self)
     var column = 0
     var panel = weights
     while column &+ width <= columns {
-      multiply(
-        left, leftStride, rows, depth, panel,
-        WholePanel<V>(
-          target + column, stride: stride, residual: residual.map { $0 + column },
-          bias: bias.map { $0 + column }, floor: floor))
+      multiplyPanel(
+        left, leftStride, rows, depth, panel, next: panelStride,
+        WholePanel<V>(result.advanced(by: column)))
       column &+= width
-      panel += depth &* width
+      panel += panelStride
     }
     if column < columns {
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { scratch in
-        guard let scratch = scratch.baseAddress else { return }
-        multiply(
-          left, leftStride, rows, depth, panel,
-          PartOfPanel<V>(
-            target + column, stride: stride, residual: residual.map { $0 + column },
-            bias: bias.map { $0 + column }, floor: floor, columns: columns &- column, scratch: scratch))
-      }
+      multiplyPanel(
+        left, leftStride, rows, depth, panel, next: 0,
+        PartOfPanel<V>(result.advanced(by: column), columns: columns &- column, scratch: scratch))
     }
   }
 
   /// All rows times one panel: as many at a time as there are registers for, then what is left.
   ///
-  /// While the first tile is computed, the next panel is asked for: it comes from far away, and the other
-  /// tiles leave it time to arrive.
+  /// The tiles share in asking for the panel that comes `next` floats later, a line in turn. It comes from
+  /// far away: asked for when it is needed, or all at once, it would hold up the first of its tiles.
   @inlinable @inline(__always)
-  static func multiply<V, E: TileEnd>(
-    _ left: ConstantFloats, _ stride: Int, _ rows: Int, _ depth: Int, _ panel: ConstantFloats, _ end: E
+  static func multiplyPanel<V, E: TileEdge>(
+    _ left: ConstantFloats, _ stride: Int, _ rows: Int, _ depth: Int, _ panel: ConstantFloats, next: Int,
+    _ edge: E
   ) where E.Vector == V {
+    let sharers = min(16, (rows &+ tileRows(V.self) &- 1) / tileRows(V.self))
     var row = 0
-    var ahead = depth &* panelColumns(V.self)
+    var ahead = next
     @inline(__always) func tile<R: RowSums>(_: R.Type) where R.Vector == V {
       self.tile(
-        R.self, left + row &* stride, stride, depth, panel, ahead: ahead, end, row &* end.stride)
-      ahead = 0
+        R.self, left + row &* stride, stride, depth, panel, ahead: ahead, every: sharers, edge,
+        row &* edge.stride)
+      ahead &+= panelColumns(V.self)
       row &+= R.rows
     }
     if tileRows(V.self) == 14 {
@@ -243,25 +298,30 @@ public enum MatrixKernel {
     }
   }
 
-  /// - Parameter ahead: how far behind the weights of a step those are that are asked for.
+  /// - Parameters:
+  ///   - ahead: how far behind a step's weights those are that are asked for.
+  ///   - period: in how many steps that is done once.
   @inlinable @inline(__always)
-  static func tile<R: RowSums, E: TileEnd>(
+  static func tile<R: RowSums, E: TileEdge>(
     _: R.Type, _ left: ConstantFloats, _ stride: Int, _ depth: Int, _ panel: ConstantFloats, ahead: Int,
-    _ end: E, _ start: Int
+    every period: Int, _ edge: E, _ start: Int
   ) where E.Vector == R.Vector {
     let width = panelColumns(R.Vector.self)
-    var sums = R()
+    var sums = R(edge, start)
     var k = 0
     var b = panel
     while k < depth {
       let next = b + ahead
       cpu_prefetch(next)
       if width > 16 { cpu_prefetch(next + 16) }
-      sums.add(
-        left + k, stride: stride, R.Vector.load(b), R.Vector.load(b + R.Vector.scalarCount))
-      b += width
-      k &+= 1
+      let end = min(k &+ period, depth)
+      while k < end {
+        sums.add(
+          left + k, stride: stride, R.Vector.load(b), R.Vector.load(b + R.Vector.scalarCount))
+        b += width
+        k &+= 1
+      }
     }
-    sums.write(end, start)
+    sums.write(edge, start)
   }
 }

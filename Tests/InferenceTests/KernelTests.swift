@@ -10,8 +10,11 @@ import Vectors
   /// Counts around the widths of all vectors.
   private static let counts = [1, 3, 4, 7, 8, 15, 16, 17, 21, 33]
 
-  private func check(_ actual: [Float], _ expected: [Float], _ kernels: VectorKernels, _ what: String) {
-    let difference = difference(actual, expected, tolerance: 1e-6)
+  private func check(
+    _ actual: [Float], _ expected: [Float], _ kernels: VectorKernels, _ what: String,
+    tolerance: Float = 1e-6
+  ) {
+    let difference = difference(actual, expected, tolerance: tolerance)
     #expect(difference == nil, "\(kernels.name), \(what): \(difference ?? "")")
   }
 
@@ -75,7 +78,10 @@ import Vectors
     let panel = kernels.panelColumns
     var random = SplitMix64(state: UInt64(rows))
     func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
-    for (depth, columns) in [(1, 1), (3, panel), (17, panel + 1), (64, 3 * panel - 1), (5, 2 * panel)] {
+    let deep = 2 * MatrixKernel.depthAtOnce + 1
+    for (depth, columns) in [
+      (1, 1), (3, panel), (17, panel + 1), (64, 3 * panel - 1), (5, 2 * panel), (deep, panel + 3),
+    ] {
       // Rows of the left matrix and of the target lie further apart than they are long.
       let (leftStride, stride) = (depth + 3, columns + 2)
       let (left, weights) = (values(rows * leftStride), values(depth * columns))
@@ -98,7 +104,17 @@ import Vectors
           }
           return max(floor, Float(sum + Double(bias?[column] ?? 0) + Double(residual?[index] ?? 0)))
         }
-        check(target, expected, kernels, "product of \(rows) × \(depth) and \(depth) × \(columns)")
+        let product = "product of \(rows) × \(depth) and \(depth) × \(columns)"
+        check(target, expected, kernels, product, tolerance: 3e-6)
+        guard let residual else { continue }
+        target = residual
+        target.withUnsafeMutableBufferPointer { target in
+          guard let start = target.baseAddress else { return }
+          kernels.multiply(
+            left, leftStride, rows, depth, packed, columns, bias, start, floor, start, stride)
+        }
+        let inPlace = expected.indices.map { $0 % stride < columns ? expected[$0] : residual[$0] }
+        check(target, inPlace, kernels, product + " added to where it goes", tolerance: 3e-6)
       }
     }
   }

@@ -95,10 +95,12 @@ package struct PickleMachine {
     case .binUnicode, .binString, .binBytes:
       try pushRun(
         opcode,
-        count: PickleMachine.length(opcode == .binString ? Int(reader.read(Int32.self)) : Int(reader.read(UInt32.self))))
+        count: PickleMachine.length(
+          opcode == .binString ? Int(reader.read(Int32.self)) : Int(reader.read(UInt32.self))))
     case .shortBinUnicode, .shortBinString, .shortBinBytes:
       try pushRun(opcode, count: Int(reader.read(UInt8.self)))
-    case .binUnicode8, .binBytes8, .byteArray8: try pushRun(opcode, count: PickleMachine.length(reader.read(UInt64.self)))
+    case .binUnicode8, .binBytes8, .byteArray8:
+      try pushRun(opcode, count: PickleMachine.length(reader.read(UInt64.self)))
     case .unicode: push(.string(PickleText.unescapedUnicode(try reader.readLine())))
     case .string: try pushQuotedString()
     case .nextBuffer: throw unsupported("takes a buffer from outside the pickle")

@@ -39,7 +39,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   ) -> ConvolutionAlgorithm {
     func cost(_ algorithm: ConvolutionAlgorithm) -> Double {
       algorithm.cost(
-        geometry, groups: groups, images: images, threads: options.threads, options.engine)
+        geometry, groups: groups, images: images, threads: options.threads)
     }
     return
       allCases
@@ -52,19 +52,18 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// What a layer costs a thread, in multiplications of a matrix product that runs at full speed.
   ///
   /// A product of `rows` × `depth` with `depth` × `columns` costs `rows · depth · columns`, and on
-  /// top as much as ``rowsOfPacking`` more rows, as OpenBLAS copies the weights first. That is why
-  /// F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles for each of its 36 matrices.
+  /// top as much as ``rowsOfWeights`` more rows, for the weights must come from memory, and OpenBLAS
+  /// copies them too. That is why F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles for
+  /// each of its 36 matrices.
   /// What is copied or transformed costs ``productsOfACopy`` an element, which is why layers of few
   /// channels gain less from Winograd.
-  private func cost(
-    _ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int, _ engine: MatrixEngine
-  ) -> Double {
+  private func cost(_ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int) -> Double {
     let (inputs, outputs) = (geometry.inChannels, geometry.outChannels)
     let weights = Double(inputs * outputs / groups)
     func products(_ matrices: Int, rows: Int) -> Double {
       // Few rows are not split among threads; each takes some of the columns.
-      let share = max(Double(rows) / Double(threads), min(Double(rows), ConvolutionAlgorithm.rowsOfPacking))
-      return Double(matrices) * weights * (share + ConvolutionAlgorithm.rowsOfPacking / Double(threads))
+      let share = max(Double(rows) / Double(threads), min(Double(rows), ConvolutionAlgorithm.rowsOfWeights))
+      return Double(matrices) * weights * (share + ConvolutionAlgorithm.rowsOfWeights / Double(threads))
     }
     let pixels = images * geometry.outPixels
     let copied: Int
@@ -81,8 +80,8 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     return multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
   }
 
-  /// Measured on Zen 3 and Zen 5: OpenBLAS reaches half its speed with about so many rows.
-  private static let rowsOfPacking = 8.0
+  /// Measured on Zen 3 and Zen 5: with about so many rows, both engines reach half their speed.
+  private static let rowsOfWeights = 8.0
   /// Measured: an element takes about as long to be transformed as so many multiplications.
   private static let productsOfACopy = 6.0
 }

@@ -44,7 +44,8 @@ struct MatrixBlocks {
     rows: Int, layout: WeightLayout, groups: Int, threads: Int
   ) -> (rows: Int, columns: Int) {
     let tile = VectorKernels.widest.tileRows
-    let most = max(tile, min(mostNativeRows, leftBudget / max(1, layout.depth)))
+    let depth = max(1, min(layout.depth, MatrixKernel.depthAtOnce))
+    let most = max(tile, min(mostNativeRows, leftBudget / depth))
     var rowBlocks = max(1, (rows + most / 2) / most)
     let panels = (layout.columns + layout.rowStride - 1) / layout.rowStride
     var columnBlocks = 1

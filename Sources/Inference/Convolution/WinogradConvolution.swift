@@ -108,7 +108,9 @@ struct WinogradConvolution {
   }
 
   /// `M[point] = V[point] · U[point]` for a block.
-  private func multiply(_ point: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ weights: PackedWeights) {
+  private func multiply(
+    _ point: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ weights: PackedWeights
+  ) {
     let layout = step.layout
     MatrixProduct(
       rows: rows, columns: 0..<layout.columns, left: v + point * inputStride, leftStride: layout.depth,
