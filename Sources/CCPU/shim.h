@@ -5,6 +5,13 @@
 /// Asks for the cache line at `address` to be brought into the second cache. Any address will do.
 static inline void cpu_prefetch(const void *address) { __builtin_prefetch(address, 0, 2); }
 
+#if defined(__linux__)
+// <sched.h> declares these only where GNU's extensions are asked for before anything is included.
+int sched_getcpu(void);
+int sched_getaffinity(int thread, unsigned long size, void *set);
+int sched_setaffinity(int thread, unsigned long size, const void *set);
+#endif
+
 // Which vectors the CPU has and the system saves.
 
 #if defined(__x86_64__)

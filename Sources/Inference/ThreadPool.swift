@@ -7,7 +7,8 @@
 //
 //   ticket = [ step: 24 bits | tasks: 20 bits | next: 20 bits ]
 //
-// Workers spin while a pass runs, and sleep between passes.
+// Workers spin while a pass runs, and sleep between passes. One that wakes up on the caller's CPU leaves
+// it: the system may take a hundred milliseconds to see that another one is idle.
 
 import Checkpoints
 import Synchronization
@@ -91,6 +92,9 @@ private final class Shared: @unchecked Sendable {
 
   private let isBusy = Atomic<Bool>(false)
   private let isActive = Atomic<Bool>(false)
+  /// Where the caller was when the pass began; -1 where that is not known.
+  private let callerCPU = Atomic<CInt>(-1)
+  private let allowedCPUs = ProcessorAffinity.allowedCPUs()
   private var mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
@@ -98,6 +102,7 @@ private final class Shared: @unchecked Sendable {
   static let fieldMask: UInt64 = (1 << fieldBits) - 1
   /// Some tens of microseconds: longer than a caller takes between the passes of a loop.
   private static let spinsBeforeSleep = 20_000
+  private static let spinsBeforeMove = 1_000
 
   init() {
     pthread_mutex_init(mutex, nil)
@@ -111,6 +116,7 @@ private final class Shared: @unchecked Sendable {
     else {
       return false
     }
+    callerCPU.store(ProcessorAffinity.currentCPU, ordering: .relaxed)
     pthread_mutex_lock(mutex)
     isActive.store(true, ordering: .releasing)
     pthread_cond_broadcast(wake)
@@ -195,12 +201,20 @@ private final class Shared: @unchecked Sendable {
         idleSpins = 0
       } else if isActive.load(ordering: .relaxed) || idleSpins < Shared.spinsBeforeSleep {
         idleSpins += 1
+        if idleSpins % Shared.spinsBeforeMove == 0 { leaveCallersCPU() }
       } else {
         pthread_mutex_lock(mutex)
         while !isActive.load(ordering: .relaxed) { pthread_cond_wait(wake, mutex) }
         pthread_mutex_unlock(mutex)
+        leaveCallersCPU()
         idleSpins = 0
       }
     }
+  }
+
+  private func leaveCallersCPU() {
+    let cpu = callerCPU.load(ordering: .relaxed)
+    guard cpu >= 0, ProcessorAffinity.currentCPU == cpu else { return }
+    ProcessorAffinity.moveThread(awayFrom: cpu, allowed: allowedCPUs)
   }
 }
