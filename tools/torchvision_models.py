@@ -16,13 +16,18 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet  # noqa: E4
 
 VERSION = torchvision.__version__
 
-# Block type and blocks per stage.
+# Block type, blocks per stage, groups, and channels of a group for 64 planes.
 VARIANTS = {
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet34": (BasicBlock, (3, 4, 6, 3)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
-    "resnet101": (Bottleneck, (3, 4, 23, 3)),
-    "resnet152": (Bottleneck, (3, 8, 36, 3)),
+    "resnet18": (BasicBlock, (2, 2, 2, 2), 1, 64),
+    "resnet34": (BasicBlock, (3, 4, 6, 3), 1, 64),
+    "resnet50": (Bottleneck, (3, 4, 6, 3), 1, 64),
+    "resnet101": (Bottleneck, (3, 4, 23, 3), 1, 64),
+    "resnet152": (Bottleneck, (3, 8, 36, 3), 1, 64),
+    "resnext50_32x4d": (Bottleneck, (3, 4, 6, 3), 32, 4),
+    "resnext101_32x8d": (Bottleneck, (3, 4, 23, 3), 32, 8),
+    "resnext101_64x4d": (Bottleneck, (3, 4, 23, 3), 64, 4),
+    "wide_resnet50_2": (Bottleneck, (3, 4, 6, 3), 1, 128),
+    "wide_resnet101_2": (Bottleneck, (3, 4, 23, 3), 1, 128),
 }
 
 # Factor on the scale of each block's last BatchNorm: it keeps the sum over many residual branches
@@ -31,17 +36,17 @@ BRANCH_SCALE = 0.3
 
 
 class NarrowResNet(ResNet):
-    """A ResNet with torchvision's module tree whose stem has `width` channels instead of 64."""
+    """A ResNet with torchvision's module tree whose stem has `width` channels instead of 64.
+
+    `variant` is a row of VARIANTS, or one like it.
+    """
 
     def __init__(self, variant, width, num_classes):
         # ResNet.__init__ fixes the stem at 64 channels, so only its building blocks are reused.
         nn.Module.__init__(self)
-        block, depths = VARIANTS[variant]
+        block, depths, self.groups, self.base_width = variant
         self._norm_layer = nn.BatchNorm2d
         self.dilation = 1
-        self.groups = 1
-        # The width of torchvision's wide ResNets, as opposed to the channel count of the stem.
-        self.base_width = 64
         self.inplanes = width
         self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)

@@ -32,10 +32,9 @@ extension Architecture {
     }
     let first = try shape("layer1.0.conv1.weight")
     let isBottleneck = stateDict[prefix + "layer1.0.conv3.weight"] != nil
-    let kernel = isBottleneck ? 1 : 3
-    guard first == [stem[0], stem[0], kernel, kernel] else {
+    guard isBottleneck || first == [stem[0], stem[0], 3, 3] else {
       throw RecognitionError(
-        "\"layer1.0.conv1.weight\" has shape \(first) instead of \([stem[0], stem[0], kernel, kernel])")
+        "\"layer1.0.conv1.weight\" has shape \(first) instead of \([stem[0], stem[0], 3, 3])")
     }
     var layers: [Int] = []
     for stage in 1...4 {
@@ -55,17 +54,36 @@ extension Architecture {
     }
     self.init(
       block: isBottleneck ? .bottleneck : .basic, layers: layers, width: stem[0], classes: classifier[0])
-    // The middle convolution tells grouped and wide variants apart, which have the same keys.
     if isBottleneck {
-      let middle = try shape("layer1.0.conv2.weight")
-      guard middle == [width, width, 3, 3] else {
-        throw RecognitionError(
-          "\"layer1.0.conv2.weight\" has shape \(middle) instead of \([width, width, 3, 3])")
-      }
+      (groups, widthPerGroup) = try Architecture.groups(
+        of: shape("layer1.0.conv2.weight"), first: first, planes: width)
     }
     guard classifier[1] == features else {
       throw RecognitionError("\"fc.weight\" has shape \(classifier) instead of [classes, \(features)]")
     }
+  }
+
+  /// The groups of the 3×3 convolution of a bottleneck and their width, which tell ResNeXt and wide ResNets
+  /// apart from others with the same keys.
+  ///
+  /// - Parameters:
+  ///   - middle: the shape of its weight, `[channels, channels / groups, 3, 3]`.
+  ///   - first: the shape of the weight before, `[channels, planes, 1, 1]` in the first stage.
+  private static func groups(
+    of middle: [Int], first: [Int], planes: Int
+  ) throws(RecognitionError) -> (groups: Int, widthPerGroup: Int) {
+    guard middle.count == 4, Array(middle[2...]) == [3, 3], (1...mostChannels).contains(middle[0]),
+      (1...middle[0]).contains(middle[1]), middle[0].isMultiple(of: middle[1]),
+      (middle[1] * 64).isMultiple(of: planes)
+    else {
+      throw RecognitionError(
+        "\"layer1.0.conv2.weight\" has shape \(middle) instead of [channels, channels / groups, 3, 3]")
+    }
+    guard first == [middle[0], planes, 1, 1] else {
+      throw RecognitionError(
+        "\"layer1.0.conv1.weight\" has shape \(first) instead of \([middle[0], planes, 1, 1])")
+    }
+    return (middle[0] / middle[1], middle[1] * 64 / planes)
   }
 
   /// Far above every network that was ever trained, and low enough that no product of sizes overflows.

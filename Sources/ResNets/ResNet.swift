@@ -37,7 +37,8 @@ public struct BasicBlock: Module {
   }
 }
 
-/// 1×1 to fewer planes, 3×3 with the stride, 1×1 to four times the planes, and a shortcut around them.
+/// 1×1 to fewer channels, 3×3 with the stride and perhaps in groups, 1×1 to four times the planes, and a
+/// shortcut around them.
 public struct Bottleneck: Module {
   public let path: String
   let conv1: Conv2d, bn1: BatchNorm2d
@@ -45,14 +46,15 @@ public struct Bottleneck: Module {
   let conv3: Conv2d, bn3: BatchNorm2d
   let downsample: Sequential?
 
-  init(_ scope: Scope, inPlanes: Int, planes: Int, stride: Int) {
+  init(_ scope: Scope, inPlanes: Int, planes: Int, width: Int, stride: Int, groups: Int) {
     path = scope.path
     let outPlanes = planes * Architecture.Block.bottleneck.expansion
-    conv1 = Conv2d(scope["conv1"], inPlanes, planes, kernel: 1, bias: false)
-    bn1 = BatchNorm2d(scope["bn1"], planes)
-    conv2 = Conv2d(scope["conv2"], planes, planes, kernel: 3, stride: stride, padding: 1, bias: false)
-    bn2 = BatchNorm2d(scope["bn2"], planes)
-    conv3 = Conv2d(scope["conv3"], planes, outPlanes, kernel: 1, bias: false)
+    conv1 = Conv2d(scope["conv1"], inPlanes, width, kernel: 1, bias: false)
+    bn1 = BatchNorm2d(scope["bn1"], width)
+    conv2 = Conv2d(
+      scope["conv2"], width, width, kernel: 3, stride: stride, padding: 1, groups: groups, bias: false)
+    bn2 = BatchNorm2d(scope["bn2"], width)
+    conv3 = Conv2d(scope["conv3"], width, outPlanes, kernel: 1, bias: false)
     bn3 = BatchNorm2d(scope["bn3"], outPlanes)
     downsample = makeDownsample(scope, inPlanes: inPlanes, outPlanes: outPlanes, stride: stride)
   }
@@ -103,7 +105,11 @@ public struct ResidualNetwork: Module {
         return { (scope: Scope) -> any Module in
           switch architecture.block {
           case .basic: BasicBlock(scope, inPlanes: blockInPlanes, planes: planes, stride: blockStride)
-          case .bottleneck: Bottleneck(scope, inPlanes: blockInPlanes, planes: planes, stride: blockStride)
+          case .bottleneck:
+            Bottleneck(
+              scope, inPlanes: blockInPlanes, planes: planes,
+              width: architecture.middleChannels(planes: planes),
+              stride: blockStride, groups: architecture.groups)
           }
         }
       }

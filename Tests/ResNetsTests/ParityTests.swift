@@ -1,4 +1,4 @@
-// The five variants agree with PyTorch: logits and activations of narrow networks with random
+// The variants agree with PyTorch: logits and activations of narrow networks with random
 // weights, against PyTorch's in float64; and a network that was really trained.
 
 import ResNets
@@ -8,10 +8,14 @@ import Testing
 @Suite struct ParityTests {
   static let stages = ["maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool"]
 
-  @Test(arguments: Architecture.variants.map(\.name)) func activationsArePyTorchs(_ name: String) throws {
+  @Test(arguments: [
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2", "grouped",
+  ])
+  func activationsArePyTorchs(_ name: String) throws {
     let folder = "models/\(name)/"
     let model = try ResNet(Checkpoint(path: Fixtures.path(folder + "model.pth")))
-    #expect(model.architecture.variantName == name)
+    // Four groups are no published variant's.
+    #expect(model.architecture.variantName == (name == "grouped" ? nil : name))
     let input = try Tensor(npy: Fixtures.path(folder + "input.npy"))
 
     let logits = try model(input)

@@ -7,7 +7,8 @@ import Testing
 @Suite struct RecognitionTests {
   @Test(arguments: [
     ("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032), ("resnet101", 44_549_160),
-    ("resnet152", 60_192_808),
+    ("resnet152", 60_192_808), ("resnext50_32x4d", 25_028_904), ("resnext101_32x8d", 88_791_336),
+    ("resnext101_64x4d", 83_455_272), ("wide_resnet50_2", 68_883_240), ("wide_resnet101_2", 126_886_696),
   ])
   func variantsHaveTheirPublishedParameters(_ name: String, _ count: Int) throws {
     let architecture = try #require(Architecture(named: name))
@@ -18,7 +19,7 @@ import Testing
     throws
   {
     var architecture = try #require(Architecture(named: name))
-    architecture.width = 4
+    architecture.width = 16
     architecture.classes = 7
     let model = ResNet(architecture)
     #expect(try Architecture(matching: model.stateDict) == architecture)
