@@ -9,7 +9,7 @@ import Vectors
 /// The matrices and the bias of a layer.
 final class PackedWeights: Sendable {
   /// For each group a matrix [tap y][tap x][input channel] × [output channel]; for Winograd's algorithms
-  /// for each element of the transformed filter one [input channel] × [output channel]. Each lies as
+  /// one [input channel] × [output channel] for each element of the transformed filter. Each lies as
   /// its ``WeightLayout`` says.
   let matrix: FloatBuffer
   /// One for each output channel.
@@ -29,16 +29,11 @@ final class PackedWeights: Sendable {
     }
     bias = FloatBuffer((shift ?? [Double](repeating: 0, count: outputs)).map { Float($0) })
 
-    let groups = convolution.groups
-    let matrix = FloatBuffer(count: groups * filters.packedCount)
+    let matrix = FloatBuffer(count: filters.packedCount)
     try stateDict.withParameter(convolution.weight) { weight in
       scale.withUnsafeBufferPointer { scale in
         guard let weight = weight.baseAddress, let scale = scale.baseAddress else { return }
-        for group in 0..<groups {
-          filters.pack(
-            weight + group * filters.count, scale: scale + group * filters.outputs,
-            to: matrix.start + group * filters.packedCount)
-        }
+        filters.pack(weight, scale: scale, to: matrix.start)
       }
     }
     self.matrix = matrix
@@ -88,77 +83,6 @@ extension WeightLayout {
       Layout.transpose(
         source + first * depth, rows: min(rowStride, columns - first), columns: depth, stride: depth,
         scale: scale + first, to: target + place(first), stride: rowStride)
-    }
-  }
-}
-
-/// The filters of one group of a convolution, [output][input][tap] in a state dict, and how they are packed.
-struct FilterBank {
-  let inputs: Int
-  let outputs: Int
-  private let kernel: Int
-  private let algorithm: ConvolutionAlgorithm
-  private let layout: WeightLayout
-
-  init(_ convolution: Convolution, _ algorithm: ConvolutionAlgorithm, _ engine: MatrixEngine) {
-    inputs = convolution.inChannels / convolution.groups
-    outputs = convolution.outChannels / convolution.groups
-    kernel = convolution.window.kernel
-    self.algorithm = algorithm
-    layout = WeightLayout(
-      engine, depth: inputs * (algorithm.tile == nil ? kernel * kernel : 1), columns: outputs)
-  }
-
-  private var taps: Int { kernel * kernel }
-  /// Matrices: one, or one for each element of a transformed filter.
-  private var points: Int { algorithm.tile.map { ($0 + 2) * ($0 + 2) } ?? 1 }
-
-  var count: Int { inputs * outputs * taps }
-  var packedCount: Int { layout.count * points }
-
-  /// So many outputs at a time fill whole cache lines of what is written, and lie in one panel.
-  private var lanes: Int { min(16, layout.rowStride) }
-  /// So many inputs at a time stay in cache between transposition and transform.
-  private static let inputsAtOnce = 64
-
-  /// Writes all filters, each output's scaled.
-  func pack(_ weight: ConstantFloats, scale: ConstantFloats, to target: Floats) {
-    if kernel == 1 { return layout.fill(target, transposing: weight, scale: scale) }
-    for point in 0..<points { layout.clearRest(of: target + point * layout.count) }
-    // Of some filters, [input][tap][output]; behind them what a transform needs.
-    let transposed = FloatBuffer(count: FilterBank.inputsAtOnce * taps * lanes + 36 * 16)
-    let scratch = transposed.start + FilterBank.inputsAtOnce * taps * lanes
-    for first in stride(from: 0, to: outputs, by: lanes) {
-      let lanes = min(lanes, outputs - first)
-      for firstInput in stride(from: 0, to: inputs, by: FilterBank.inputsAtOnce) {
-        let count = min(FilterBank.inputsAtOnce, inputs - firstInput)
-        Layout.transpose(
-          weight + (first * inputs + firstInput) * taps, rows: lanes, columns: count * taps,
-          stride: inputs * taps, scale: scale + first, to: transposed.start, stride: lanes)
-        write(
-          transposed.start, inputs: firstInput..<firstInput + count, lanes: lanes, scratch: scratch,
-          to: target + layout.place(first))
-      }
-    }
-  }
-
-  /// Writes filters that are given as [input][tap][lane] to their places for some outputs, the first of
-  /// which is at `target`.
-  private func write(
-    _ filters: Floats, inputs range: Range<Int>, lanes: Int, scratch: Floats, to target: Floats
-  ) {
-    let kernels = VectorKernels.widest
-    for input in range {
-      let filter = filters + (input - range.lowerBound) * taps * lanes
-      let destination = target + input * layout.rowStride
-      switch algorithm {
-      case .direct, .im2col:
-        for tap in 0..<taps {
-          kernels.copy(filter + tap * lanes, lanes, destination + tap * inputs * layout.rowStride)
-        }
-      case .winograd2: kernels.winogradWeights2(filter, lanes, destination, layout.count, scratch)
-      case .winograd4: kernels.winogradWeights4(filter, lanes, destination, layout.count, scratch)
-      }
     }
   }
 }

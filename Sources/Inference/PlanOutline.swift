@@ -132,7 +132,9 @@ struct PlanOutline: Sendable {
     switch fused.operation {
     case .conv2d(let convolution):
       let step = ConvolutionStep(
-        geometry(convolution.window), groups: convolution.groups, floor: floor, images: images, options)
+        geometry(convolution.window), groups: convolution.groups(options.engine), floor: floor,
+        images: images,
+        options)
       kind = .convolution(
         step, .convolution(convolution, fused.norm, step.algorithm), residual: fused.residual)
       if let residual = fused.residual { inputs.append(residual) }
@@ -159,7 +161,9 @@ extension PlanOutline.Step {
   /// Multiplications and additions for an image, as the definitions of convolution and product have them.
   var operationCount: Int {
     switch kind {
-    case .convolution(let step, _, _): step.operationCount
+    case .convolution(let step, .convolution(let convolution, _, _), _):
+      2 * step.geometry.outPixels * convolution.outChannels * step.geometry.taps * convolution.inChannels
+        / convolution.groups
     case .linear(let layer, _): 2 * layer.inFeatures * layer.outFeatures
     default: 0
     }

@@ -71,7 +71,7 @@ extension WeightStore.Layer {
   func packedCount(_ engine: MatrixEngine) -> Int {
     switch self {
     case .convolution(let convolution, _, let algorithm):
-      FilterBank(convolution, algorithm, engine).packedCount * convolution.groups
+      FilterBank(convolution, algorithm, engine).packedCount
     case .linear(let layer):
       WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures).count
     case .affine(let norm): norm.channels

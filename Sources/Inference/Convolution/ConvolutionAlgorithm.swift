@@ -21,12 +21,12 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   }
 
   /// Whether a layer can be computed this way.
-  func applies(to geometry: ConvolutionGeometry, groups: Int) -> Bool {
+  func applies(to geometry: ConvolutionGeometry) -> Bool {
     switch self {
     case .direct: geometry.kernel == 1 && geometry.stride == 1 && geometry.padding == 0
     case .im2col: true
     case .winograd2, .winograd4:
-      geometry.kernel == 3 && geometry.stride == 1 && geometry.dilation == 1 && groups == 1
+      geometry.kernel == 3 && geometry.stride == 1 && geometry.dilation == 1
     }
   }
 
@@ -44,7 +44,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     return
       allCases
       .filter {
-        $0.applies(to: geometry, groups: groups) && ($0 != .winograd4 || options.accuracy == .standard)
+        $0.applies(to: geometry) && ($0 != .winograd4 || options.accuracy == .standard)
       }
       .min { cost($0) < cost($1) } ?? .im2col
   }

@@ -6,6 +6,7 @@ import Vectors
 /// What a convolution does in a plan, with everything that is known before the input is.
 struct ConvolutionStep {
   let geometry: ConvolutionGeometry
+  /// Groups as they are multiplied: ``NN/Convolution/groups(_:)``.
   let groups: Int
   let algorithm: ConvolutionAlgorithm
   let engine: MatrixEngine
@@ -15,7 +16,7 @@ struct ConvolutionStep {
   init(_ geometry: ConvolutionGeometry, groups: Int, floor: Float, images: Int, _ options: PlanOptions) {
     (self.geometry, self.groups, self.floor) = (geometry, groups, floor)
     engine = options.engine
-    if let forced = options.algorithm, forced.applies(to: geometry, groups: groups) {
+    if let forced = options.algorithm, forced.applies(to: geometry) {
       algorithm = forced
     } else {
       algorithm = .choice(
@@ -41,11 +42,6 @@ struct ConvolutionStep {
     case .winograd2, .winograd4:
       WinogradConvolution(self, images: images, threads: threads)?.scratchCount ?? 0
     }
-  }
-
-  /// Multiplications and additions for an image, as the definition has them.
-  var operationCount: Int {
-    2 * geometry.outPixels * geometry.outChannels * geometry.taps * geometry.inChannels / groups
   }
 
   // MARK: Matrix products

@@ -112,12 +112,15 @@ struct WinogradConvolution {
     _ point: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ weights: PackedWeights
   ) {
     let layout = step.layout
-    MatrixProduct(
-      rows: rows, columns: 0..<layout.columns, left: v + point * inputStride, leftStride: layout.depth,
-      weights: weights.matrix.start + point * layout.count, layout: layout,
-      target: m + point * outputStride, stride: layout.columns
-    )
-    .run(pass.kernels)
+    for group in 0..<step.groups {
+      MatrixProduct(
+        rows: rows, columns: 0..<layout.columns,
+        left: v + (point * inputStride + group * layout.depth), leftStride: step.geometry.inChannels,
+        weights: weights.matrix.start + (group * points + point) * layout.count, layout: layout,
+        target: m + (point * outputStride + group * layout.columns), stride: step.geometry.outChannels
+      )
+      .run(pass.kernels)
+    }
   }
 
   /// Where a tile's outputs begin.

@@ -1,0 +1,110 @@
+// The filters of a convolution, as the algorithms take them.
+
+import NN
+import Vectors
+
+extension Convolution {
+  /// Groups as they are multiplied.
+  ///
+  /// A group of few channels, such as ResNeXt's 4, would leave most of a panel empty. So many of them that
+  /// they fill it are taken as one group, whose weights are zero from one of them to another.
+  func groups(_ engine: MatrixEngine) -> Int {
+    let panel = VectorKernels.widest.panelColumns
+    let most = max(1, panel / (outChannels / groups))
+    let together = (1...min(most, groups)).last { groups.isMultiple(of: $0) } ?? 1
+    return groups / together
+  }
+}
+
+/// The filters of all groups, [output][input][tap] in a state dict, and how they are packed.
+struct FilterBank {
+  /// Channels of a filter, and filters of a group.
+  private let inputs: Int
+  private let outputs: Int
+  private let groups: Int
+  /// How many groups are multiplied as one.
+  private let together: Int
+  private let kernel: Int
+  private let algorithm: ConvolutionAlgorithm
+  private let layout: WeightLayout
+
+  init(_ convolution: Convolution, _ algorithm: ConvolutionAlgorithm, _ engine: MatrixEngine) {
+    groups = convolution.groups
+    inputs = convolution.inChannels / groups
+    outputs = convolution.outChannels / groups
+    together = groups / convolution.groups(engine)
+    kernel = convolution.window.kernel
+    self.algorithm = algorithm
+    layout = WeightLayout(
+      engine, depth: together * inputs * (algorithm.tile == nil ? kernel * kernel : 1),
+      columns: together * outputs)
+  }
+
+  private var taps: Int { kernel * kernel }
+  /// Matrices of a group: one, or one for each element of a transformed filter.
+  private var points: Int { algorithm.tile.map { ($0 + 2) * ($0 + 2) } ?? 1 }
+
+  /// Floats of all matrices.
+  var packedCount: Int { groups / together * points * layout.count }
+
+  /// So many outputs at a time fill whole cache lines of what is written, and lie in one panel.
+  private var lanes: Int { min(16, layout.rowStride) }
+  /// So many inputs at a time stay in cache between transposition and transform.
+  private static let inputsAtOnce = 64
+
+  /// Writes all filters, each output's scaled.
+  func pack(_ weight: ConstantFloats, scale: ConstantFloats, to target: Floats) {
+    if together > 1 {
+      target.update(repeating: 0, count: packedCount)
+    } else {
+      for matrix in 0..<groups * points { layout.clearRest(of: target + matrix * layout.count) }
+    }
+    for group in 0..<groups {
+      let source = weight + group * inputs * outputs * taps
+      let matrix = target + group / together * points * layout.count
+      if kernel == 1, together == 1 {
+        layout.fill(matrix, transposing: source, scale: scale + group * outputs)
+      } else {
+        pack(source, scale: scale + group * outputs, place: group % together, to: matrix)
+      }
+    }
+  }
+
+  /// Writes the filters of one group, the `place`th of those that are multiplied as one.
+  private func pack(_ weight: ConstantFloats, scale: ConstantFloats, place: Int, to target: Floats) {
+    // Of some filters, [input][tap][output]; behind them what a transform needs.
+    let transposed = FloatBuffer(count: FilterBank.inputsAtOnce * taps * lanes + 36 * 16)
+    let scratch = transposed.start + FilterBank.inputsAtOnce * taps * lanes
+    for first in stride(from: 0, to: outputs, by: lanes) {
+      let lanes = min(lanes, outputs - first)
+      for firstInput in stride(from: 0, to: inputs, by: FilterBank.inputsAtOnce) {
+        let count = min(FilterBank.inputsAtOnce, inputs - firstInput)
+        Layout.transpose(
+          weight + (first * inputs + firstInput) * taps, rows: lanes, columns: count * taps,
+          stride: inputs * taps, scale: scale + first, to: transposed.start, stride: lanes)
+        write(
+          transposed.start, count: count, lanes: lanes, scratch: scratch,
+          to: target + layout.place(place * outputs + first)
+            + (place * inputs + firstInput) * layout.rowStride)
+      }
+    }
+  }
+
+  /// Writes filters that are given as [input][tap][lane] to their places for some outputs and inputs, the
+  /// first of which is at `target`.
+  private func write(_ filters: Floats, count: Int, lanes: Int, scratch: Floats, to target: Floats) {
+    let kernels = VectorKernels.widest
+    for input in 0..<count {
+      let filter = filters + input * taps * lanes
+      let destination = target + input * layout.rowStride
+      switch algorithm {
+      case .direct, .im2col:
+        for tap in 0..<taps {
+          kernels.copy(filter + tap * lanes, lanes, destination + tap * together * inputs * layout.rowStride)
+        }
+      case .winograd2: kernels.winogradWeights2(filter, lanes, destination, layout.count, scratch)
+      case .winograd4: kernels.winogradWeights4(filter, lanes, destination, layout.count, scratch)
+      }
+    }
+  }
+}
