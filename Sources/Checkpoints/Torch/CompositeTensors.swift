@@ -18,15 +18,23 @@ extension TensorBuilder {
       return try Tensor(integers, quantization: .perTensor(scale: scale, zeroPoint: zeroPoint))
     case .perChannelQuantization(let precision):
       guard parameters.count == 4, let axis = heap.int(parameters[3]) else { throw TensorBuilder.notATensor }
+      let (scales, zeroPoints) = (parameters[1], parameters[2])
       return try Tensor(
         integers,
         quantization: .perChannel(
-          scales: numbers(parameters[1]), zeroPoints: numbers(parameters[2]), axis: axis,
-          precision: precision))
+          scales: numbers(scales), zeroPoints: numbers(zeroPoints), axis: axis,
+          precision: precisionOfZeroPoints(zeroPoints) ?? precision))
     default:
       throw CheckpointError(
         .unsupported, "is quantized by \(quoted(heap.globalName(scheme) ?? "something without a name")).")
     }
+  }
+
+  /// The type that PyTorch computes in where the zero points are a tensor: float32 for floating-point
+  /// ones. The scheme does not tell, as PyTorch writes `per_channel_affine` for both.
+  private func precisionOfZeroPoints(_ value: PickleValue) throws(CheckpointError) -> DType? {
+    guard pickle.elements(value) == nil else { return nil }
+    return try component(value).dtype.isFloatingPoint ? .float32 : .float64
   }
 
   private func number(_ value: PickleValue) -> Double? {
