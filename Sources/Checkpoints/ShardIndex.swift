@@ -10,18 +10,19 @@ struct ShardIndex {
   /// The files in order of appearance.
   let files: [String]
 
-  /// Whether `file` is JSON with a weight map.
+  /// Whether `file` begins as JSON and names a weight map, so that what is wrong with it comes to light.
   static func recognizes(_ file: Bytes, limits: Limits) -> Bool {
-    // Almost no file begins so; those that do are small enough to be parsed for it.
     let start = (file.slice(0, min(file.count, 64))?.array ?? []).first { $0 > 0x20 }
-    guard start == UInt8(ascii: "{"), file.count <= limits.headerBytes,
-      let json = try? JSON(parsing: file, limits: limits)
-    else { return false }
-    return json["weight_map"] != nil
+    return start == UInt8(ascii: "{") && file.count <= limits.headerBytes
+      && file.contains("\"weight_map\"")
   }
 
   init(_ file: Bytes, limits: Limits) throws(CheckpointError) {
-    let json = try JSON(parsing: file, limits: limits)
+    let json = try JSON(parsing: file, limits: limits, longestArray: limits.shards)
+    guard json["weight_map"] != nil else {
+      throw CheckpointError(
+        .notACheckpoint, "is JSON without a weight_map at its top, so it is no index of checkpoints.")
+    }
     guard let members = json["weight_map"]?.object else {
       throw CheckpointError(.malformed, "has a weight_map that is no object. Get the file again.")
     }

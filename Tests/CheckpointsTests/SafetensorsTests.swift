@@ -36,6 +36,8 @@ import Testing
     (#"{"a":{"dtype":"U8","shape":[4611686018427387904,4],"data_offsets":[0,2]}}"#, 2),
     (#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[2,0]}}"#, 2),
     (#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0]}}"#, 2),
+    (#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[-0,2]}}"#, 2),
+    (#"{"a":{"dtype":"F4","shape":[],"data_offsets":[0,1]}}"#, 1),
     (#"{"a":{"dtype":"U8","shape":[2]}}"#, 2),
     (
       #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#,

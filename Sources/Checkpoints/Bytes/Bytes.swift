@@ -123,6 +123,24 @@ public struct Bytes: Sendable {
     }
   }
 
+  /// Whether the bytes are UTF-8 text.
+  package var isUTF8: Bool {
+    unsafe withUnsafeBytes { bytes in unsafe bytes.allSatisfy { $0 < 0x80 } } || utf8 != nil
+  }
+
+  /// Whether those of `text` lie anywhere in the bytes.
+  package func contains(_ text: StaticString) -> Bool {
+    unsafe withUnsafeBytes { bytes in
+      let wanted = unsafe UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+      var rest = unsafe bytes[...]
+      while let place = unsafe rest.firstIndex(of: wanted[0]) {
+        if unsafe bytes[place...].starts(with: wanted) { return true }
+        unsafe rest = bytes[(place + 1)...]
+      }
+      return false
+    }
+  }
+
   /// Whether the bytes begin with those of `text`.
   package func hasPrefix(_ text: StaticString) -> Bool {
     guard count >= text.utf8CodeUnitCount else { return false }

@@ -33,7 +33,8 @@ package enum JSON: Sendable {
 
   /// An object's member.
   package subscript(name: String) -> JSON? {
-    object?.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
+    let key = CodeUnitKey(name)
+    return object?.first { CodeUnitKey($0.name) == key }?.value
   }
 
   /// An array of whole numbers.

@@ -3,39 +3,60 @@
 extension JSON {
   /// Parses one JSON text that fills all of `bytes`.
   ///
-  /// - Throws: `.malformed` with the byte where the text stops being JSON.
-  package init(parsing bytes: Bytes, limits: Limits = .standard) throws(CheckpointError) {
-    guard bytes.utf8 != nil else { throw CheckpointError(.malformed, "its JSON is not UTF-8.") }
-    var parser = JSONParser(text: bytes.array, limits: limits)
-    self = try parser.parse()
+  /// - Parameter longestArray: how many elements an array may have.
+  /// - Throws: `.malformed` with the byte where the text stops being JSON, or `.limitExceeded`.
+  package init(
+    parsing bytes: Bytes, limits: Limits = .standard, longestArray: Int = .max
+  ) throws(CheckpointError) {
+    var parser = try JSONParser(bytes, limits, longestArray)
+    self = try parser.value(depth: 0)
+    try parser.end()
+  }
+
+  /// Parses an object that fills all of `bytes`, and calls `body` with each member in order; none is kept.
+  ///
+  /// - Throws: as `init`, or what `body` throws.
+  static func forEachMember(
+    of bytes: Bytes, limits: Limits, longestArray: Int,
+    _ body: (_ name: String, _ value: JSON) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) {
+    var parser = try JSONParser(bytes, limits, longestArray)
+    try parser.members(depth: 0, body)
+    try parser.end()
   }
 }
 
 private struct JSONParser {
   private let text: [UInt8]
   private let limits: Limits
+  private let longestArray: Int
   private var position = 0
 
-  init(text: [UInt8], limits: Limits) {
-    self.text = text
+  init(_ bytes: Bytes, _ limits: Limits, _ longestArray: Int) throws(CheckpointError) {
+    guard bytes.isUTF8 else { throw CheckpointError(.malformed, "its JSON is not UTF-8.") }
+    text = bytes.array
     self.limits = limits
+    self.longestArray = longestArray
   }
 
-  mutating func parse() throws(CheckpointError) -> JSON {
-    let value = try value(depth: 0)
+  /// Only white space may be left.
+  mutating func end() throws(CheckpointError) {
     skipWhiteSpace()
     guard position == text.count else { throw malformed("goes on after its end") }
-    return value
   }
 
-  private mutating func value(depth: Int) throws(CheckpointError) -> JSON {
+  mutating func value(depth: Int) throws(CheckpointError) -> JSON {
     guard depth < limits.jsonNesting else {
       throw CheckpointError(.limitExceeded, "its JSON is nested more than \(limits.jsonNesting) levels deep.")
     }
     skipWhiteSpace()
     guard let byte = peek else { throw malformed("ends too soon") }
     switch byte {
-    case UInt8(ascii: "{"): return try object(depth: depth)
+    case UInt8(ascii: "{"):
+      var members: [(name: String, value: JSON)] = []
+      try self.members(depth: depth) { (name, value) throws(CheckpointError) in members.append((name, value))
+      }
+      return .object(members)
     case UInt8(ascii: "["): return try array(depth: depth)
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "t"): return try literal("true", .bool(true))
@@ -45,26 +66,42 @@ private struct JSONParser {
     }
   }
 
-  private mutating func object(depth: Int) throws(CheckpointError) -> JSON {
-    var members: [(name: String, value: JSON)] = []
-    var names: Set<CodeUnitKey> = []
-    position += 1
+  /// Calls `body` with the members of an object.
+  mutating func members(
+    depth: Int, _ body: (_ name: String, _ value: JSON) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) {
+    var names = SeenNames()
     skipWhiteSpace()
-    if take("}") { return .object([]) }
+    guard take("{") else { throw malformed("is no object") }
+    skipWhiteSpace()
+    if take("}") { return }
     repeat {
       skipWhiteSpace()
       guard peek == UInt8(ascii: "\"") else { throw malformed("lacks a member's name") }
       let name = try string()
-      guard names.insert(CodeUnitKey(name)).inserted else {
-        throw malformed("has two members \(quoted(name))")
-      }
+      guard names.insert(name) else { throw malformed("has two members \(quoted(name))") }
       skipWhiteSpace()
       guard take(":") else { throw malformed("lacks a colon") }
-      members.append((name, try value(depth: depth + 1)))
+      try body(name, value(depth: depth + 1))
       skipWhiteSpace()
     } while take(",")
     guard take("}") else { throw malformed("lacks a closing brace") }
-    return .object(members)
+  }
+
+  /// The names of an object's members; most objects have few, for which a search is faster than hashing.
+  private struct SeenNames {
+    private var first: [CodeUnitKey] = []
+    private var others: Set<CodeUnitKey> = []
+
+    /// Notes `name`; false when it was there.
+    mutating func insert(_ name: String) -> Bool {
+      let name = CodeUnitKey(name)
+      if !others.isEmpty { return others.insert(name).inserted }
+      if first.contains(name) { return false }
+      first.append(name)
+      if first.count == 8 { others = Set(first) }
+      return true
+    }
   }
 
   private mutating func array(depth: Int) throws(CheckpointError) -> JSON {
@@ -73,6 +110,11 @@ private struct JSONParser {
     skipWhiteSpace()
     if take("]") { return .array([]) }
     repeat {
+      guard elements.count < longestArray else {
+        throw CheckpointError(
+          .limitExceeded, "its JSON has an array of more than \(longestArray) elements. Get the file again.",
+          offset: position)
+      }
       elements.append(try value(depth: depth + 1))
       skipWhiteSpace()
     } while take(",")
@@ -82,7 +124,13 @@ private struct JSONParser {
 
   private mutating func string() throws(CheckpointError) -> String {
     position += 1
-    var units: [UInt8] = []
+    let start = position
+    while let byte = peek, byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
+      position += 1
+    }
+    // Nearly always this is all of it.
+    var units = text[start..<position]
+    if take("\"") { return String(decoding: units, as: UTF8.self) }
     while let byte = peek {
       position += 1
       switch byte {
@@ -147,10 +195,26 @@ private struct JSONParser {
       if !take("+") { _ = take("-") }
       guard skipDigits() > 0 else { throw malformed("has a broken number") }
     }
+    // What other parsers read as a floating-point zero is no integer here either.
+    let isNegativeZero = leadingZero && text[start] == UInt8(ascii: "-")
+    if isInteger, !isNegativeZero, let int = integer(start) { return .int(int) }
     let digits = String(decoding: text[start..<position], as: UTF8.self)
-    if isInteger, let int = Int(digits) { return .int(int) }
     guard let double = Double(digits) else { throw malformed("has a number out of range") }
     return .double(double)
+  }
+
+  /// The integer whose sign and digits stand between `start` and `position`; nil beyond 64 bits.
+  private func integer(_ start: Int) -> Int? {
+    var result = 0
+    let isNegative = text[start] == UInt8(ascii: "-")
+    for byte in text[(isNegative ? start + 1 : start)..<position] {
+      let digit = Int(byte - UInt8(ascii: "0"))
+      let (shifted, overflow) = result.multipliedReportingOverflow(by: 10)
+      let (sum, overflow2) = shifted.addingReportingOverflow(isNegative ? -digit : digit)
+      if overflow || overflow2 { return nil }
+      result = sum
+    }
+    return result
   }
 
   private mutating func skipDigits() -> Int {

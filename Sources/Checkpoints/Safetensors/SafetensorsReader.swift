@@ -26,19 +26,22 @@ struct SafetensorsFile {
       throw CheckpointError(
         .limitExceeded, "declares a header of \(size) bytes; at most \(limits.headerBytes) are read.")
     }
-    let header = try JSON(parsing: reader.readBytes(Int(size)), limits: limits)
+    let header = try reader.readBytes(Int(size))
     let data = try reader.readBytes(reader.remaining)
-    guard let members = header.object else {
-      throw CheckpointError(.malformed, "its header is no JSON object. Get the file again.")
-    }
 
     var stateDict = StateDict()
     var metadata: [(name: String, value: String)] = []
     var ranges: [Range<Int>] = []
-    for (name, value) in members {
+    let usualEntry = 64
+    stateDict.reserveCapacity(header.count / usualEntry)
+    ranges.reserveCapacity(header.count / usualEntry)
+    // One tensor at a time, so that the first one that is wrong ends it. No array in a header is longer
+    // than a shape.
+    try JSON.forEachMember(of: header, limits: limits, longestArray: limits.tensorDimensions) {
+      (name, value) throws(CheckpointError) in
       if name == "__metadata__" {
         metadata = try SafetensorsFile.metadata(value)
-        continue
+        return
       }
       do throws(CheckpointError) {
         let (tensor, range) = try SafetensorsFile.tensor(value, data)
@@ -54,6 +57,7 @@ struct SafetensorsFile {
   }
 
   private static func metadata(_ value: JSON) throws(CheckpointError) -> [(name: String, value: String)] {
+    if case .null = value { return [] }
     var result: [(name: String, value: String)] = []
     for (name, value) in value.object ?? [(name: "", value: .null)] {
       guard let text = value.string else {
@@ -74,9 +78,11 @@ struct SafetensorsFile {
     }
     var shape = sizes.compactMap(\.int)
     // The format counts elements of 4 bits, torch pairs of them.
-    if dtype == .float4_e2m1fn_x2, let last = shape.popLast() {
-      guard last.isMultiple(of: 2) else {
-        throw CheckpointError(.malformed, "is F4 with an odd last dimension of \(last). Get the file again.")
+    if dtype == .float4_e2m1fn_x2 {
+      guard let last = shape.popLast(), last.isMultiple(of: 2) else {
+        throw CheckpointError(
+          .malformed,
+          "is F4 of shape \(sizes.compactMap(\.int)), whose last dimension is not even. Get the file again.")
       }
       shape.append(last / 2)
     }
