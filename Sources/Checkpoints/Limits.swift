@@ -16,6 +16,10 @@
 /// | `nameBytes` | 4 MiB for the names of a state dict, or 32 bytes for each object of the pickle if that is more | 300 kB |
 /// | `tensorDimensions` | 64 (PyTorch's own bound) | 8 |
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
+/// | `checkedInflationBase` | 256 MiB inflated for the checksums of records that nothing has read, or `checkedInflationRatio` times the file's size if that is more | 0 |
+/// | `checkedInflationRatio` | 64 | 5-10 |
+/// | `arrayHeaderBytes` | 1 MiB for the header of a .npy file | 128 |
+/// | `inflatedHeaderBase` | 16 KiB for one that is compressed, or `inflatedPickleRatio` times the compressed size of its file if that is more | 128 |
 /// | `expandedBytes` | 1 GiB a tensor, for copies larger than the storage they come from | 100 MB |
 /// | `headerBytes` | 100 MB (safetensors' own bound) | ~10 MB |
 /// | `jsonNesting` | 64 levels | 3 |
@@ -46,6 +50,14 @@ public struct Limits: Sendable {
   public var tensorDimensions = 64
   /// How many times larger than its compressed bytes an inflated record may be.
   public var inflationRatio = 1032
+  /// Bytes that may be inflated for their checksums alone, whatever the size of the file.
+  public var checkedInflationBase = 256 << 20
+  /// How many times larger than a larger file they may be.
+  public var checkedInflationRatio = 64
+  /// Bytes of the header of a .npy file.
+  public var arrayHeaderBytes = 1 << 20
+  /// Bytes that such a header may inflate to, whatever the compressed size of its file.
+  public var inflatedHeaderBase = 16 << 10
   /// Bytes that a copy of a tensor may have where its elements share memory (stride 0).
   public var expandedBytes = 1 << 30
   /// Bytes of a safetensors header.
@@ -70,6 +82,12 @@ public struct Limits: Sendable {
   package func nameMemory(forObjects objectCount: Int) -> Int {
     let namePart = 32
     return max(nameBytes, objectCount.multipliedReportingOverflow(by: namePart).partialValue)
+  }
+
+  /// The bytes that may be inflated for their checksums alone in a file of `byteCount` bytes.
+  package func checkedInflation(forFileOf byteCount: Int) -> Int {
+    let (scaled, overflow) = byteCount.multipliedReportingOverflow(by: checkedInflationRatio)
+    return overflow ? .max : max(scaled, checkedInflationBase)
   }
 
   /// The memory that the objects of a pickle in a file of `byteCount` bytes may take.

@@ -38,9 +38,10 @@ public final class Storage: Sendable {
   public func bytes() throws(CheckpointError) -> Bytes {
     switch source {
     case .bytes(let bytes): return bytes
-    case .record(let record): return try prefix(of: record.bytes())
-    case .generated(let make):
-      return try prefix(of: made.value(make))
+    case .record(let record):
+      if record.entry.isStored { return try prefix(of: record.bytes()) }
+      return try prefix(of: made.value { () throws(CheckpointError) in try record.bytes(in: 0..<byteCount) })
+    case .generated(let make): return try prefix(of: made.value(make))
     case .unavailable(let error): throw error
     }
   }
@@ -49,11 +50,13 @@ public final class Storage: Sendable {
   ///
   /// - Throws: `.checksumMismatch` when the file is damaged here.
   package func checksum() throws(CheckpointError) -> UInt32 {
+    // Inflated first, as it will be needed: the record's checksum is then that of what is in memory.
+    let bytes = try bytes()
     if case .record(let record) = source {
       let checksum = try record.verifiedChecksum()
       if record.entry.uncompressedSize == byteCount { return checksum }
     }
-    return crc32(try bytes())
+    return crc32(bytes)
   }
 
   private func prefix(of bytes: Bytes) throws(CheckpointError) -> Bytes {

@@ -63,6 +63,25 @@ package struct ZipArchive: Sendable {
     self.positions = positions
   }
 
+  /// Holds every record against the checksum that is recorded for it.
+  ///
+  /// - Throws: `.checksumMismatch` for the first damaged record, `.malformed` for one that can't be read,
+  ///   `.limitExceeded` when that takes longer than an archive of `byteCount` bytes justifies.
+  func verifyChecksums(byteCount: Int, _ limits: Limits) throws(CheckpointError) {
+    // What was not read is inflated for its checksum alone. It takes no memory, but time.
+    let unread = records.reduce(0) { $0.saturatingAdding($1.bytesToInflate) }
+    let most = limits.checkedInflation(forFileOf: byteCount)
+    guard unread <= most else {
+      throw CheckpointError(
+        .limitExceeded,
+        "has compressed records beside its weights that inflate to \(unread) bytes; at most \(most) are "
+          + "inflated for their checksums. Repack it with 'zip -0' if you trust it.")
+    }
+    try inParallel(records.count) { index throws(CheckpointError) in
+      _ = try records[index].verifiedChecksum()
+    }
+  }
+
   /// Whether `file` ends as a zip archive does, whatever it begins with.
   static func recognizes(_ file: Bytes) -> Bool { (try? EndOfDirectory.find(file)) != nil }
 

@@ -37,7 +37,9 @@ package final class ZipRecord: Sendable {
   package func bytes() throws(CheckpointError) -> Bytes {
     do throws(CheckpointError) {
       if entry.isStored { return try storedBytes() }
-      return try inflated.value { () throws(CheckpointError) in try inflatedBytes() }
+      return try inflated.value { () throws(CheckpointError) in
+        try inflate(deflatedData(), 0..<entry.uncompressedSize)
+      }
     } catch {
       throw error.inRecord(name)
     }
@@ -65,18 +67,48 @@ package final class ZipRecord: Sendable {
       let wanted = min(count, entry.uncompressedSize)
       if let whole = inflated.known { return whole.slice(0, wanted) ?? whole }
       if entry.isStored { return try storedBytes().slice(0, wanted) ?? Bytes([]) }
-      try checkMethod()
-      return try inflate(data(), size: wanted, isPrefix: true)
+      return try inflate(deflatedData(), 0..<wanted, isPrefix: true)
     } catch {
       throw error.inRecord(name)
     }
   }
 
+  /// The content in `range`, as far as there is any.
+  ///
+  /// The whole is inflated and kept, unless more of it would lie idle than is used: then only what
+  /// is asked for is made, and the caller keeps it.
+  package func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
+    let range = range.clamped(to: 0..<entry.uncompressedSize)
+    let idle = entry.uncompressedSize - range.count
+    guard !entry.isStored, inflated.known == nil, idle > max(range.count, ZipRecord.mostIdle) else {
+      let whole = try bytes()
+      return whole.slice(range.lowerBound, range.count) ?? whole
+    }
+    do throws(CheckpointError) {
+      return try inflate(
+        deflatedData(), range, isPrefix: range.upperBound < entry.uncompressedSize)
+    } catch {
+      throw error.inRecord(name)
+    }
+  }
+
+  /// Bytes of inflated content that may be kept though nothing uses them.
+  private static let mostIdle = 4096
+
+  /// Bytes that have to be inflated for the checksum alone: 0 where they lie in the file or in memory.
+  package var bytesToInflate: Int {
+    guard !entry.isStored, inflated.known == nil else { return 0 }
+    // One that declares more than that is refused for itself.
+    let (most, overflow) = entry.compressedSize.multipliedReportingOverflow(by: limits.inflationRatio)
+    return overflow ? entry.uncompressedSize : min(entry.uncompressedSize, most)
+  }
+
   /// The CRC-32 of the content, held against the recorded one unless that is 0, "not computed".
+  ///
+  /// What nothing has asked for yet is inflated for it, but not kept.
   package func verifiedChecksum() throws(CheckpointError) -> UInt32 {
-    let content = try bytes()
-    return try checksum.value { () throws(CheckpointError) in
-      let actual = crc32(content)
+    try checksum.value { () throws(CheckpointError) in
+      let actual = try computedChecksum()
       guard entry.recordedCRC == 0 || entry.recordedCRC == actual else {
         throw CheckpointError(
           .checksumMismatch,
@@ -87,24 +119,34 @@ package final class ZipRecord: Sendable {
     }
   }
 
+  private func computedChecksum() throws(CheckpointError) -> UInt32 {
+    if entry.isStored { return crc32(try bytes()) }
+    if let content = inflated.known { return crc32(content) }
+    do throws(CheckpointError) {
+      return try inflatedChecksum(deflatedData(), size: entry.uncompressedSize)
+    } catch {
+      throw error.inRecord(name)
+    }
+  }
+
   private func storedBytes() throws(CheckpointError) -> Bytes {
+    // Encryption makes the sizes differ too, so it comes first.
+    try checkFlags()
     guard entry.compressedSize == entry.uncompressedSize else {
       throw CheckpointError(.malformed, "is stored, but its two sizes differ. Get the file again.")
     }
     return try data()
   }
 
-  private func checkMethod() throws(CheckpointError) {
+  /// The compressed bytes of a record that can be inflated to what it declares.
+  private func deflatedData() throws(CheckpointError) -> Bytes {
+    try checkFlags()
     guard entry.method == ZipRecord.deflated else {
       throw CheckpointError(
         .unsupported,
         "is compressed with \(ZipRecord.methodName(entry.method)); only stored and deflated records are read. "
           + "Repack the archive with 'zip -0'.")
     }
-  }
-
-  private func inflatedBytes() throws(CheckpointError) -> Bytes {
-    try checkMethod()
     let data = try data()
     let (most, overflow) = data.count.multipliedReportingOverflow(by: limits.inflationRatio)
     guard overflow || entry.uncompressedSize <= most else {
@@ -112,11 +154,10 @@ package final class ZipRecord: Sendable {
         .limitExceeded,
         "declares \(entry.uncompressedSize) bytes, more than its \(data.count) compressed bytes can hold.")
     }
-    return try inflate(data, size: entry.uncompressedSize)
+    return data
   }
 
-  /// The record's bytes as they lie in the file.
-  private func data() throws(CheckpointError) -> Bytes {
+  private func checkFlags() throws(CheckpointError) {
     guard entry.flags & ZipRecord.encryptionFlags == 0 else {
       throw CheckpointError(.unsupported, "is encrypted: decrypt the archive first.")
     }
@@ -125,6 +166,10 @@ package final class ZipRecord: Sendable {
         .unsupported,
         "has the unknown flags \(hex(UInt32(entry.flags & ~ZipRecord.knownFlags))). Repack the archive.")
     }
+  }
+
+  /// The record's bytes as they lie in the file.
+  private func data() throws(CheckpointError) -> Bytes {
     var reader = ByteReader(file, at: entry.headerOffset)
     guard try reader.read(UInt32.self) == ZipRecord.localSignature else {
       throw CheckpointError(

@@ -1,0 +1,54 @@
+// Checksums of records that nothing reads: checked, but not kept, and not without end.
+
+import Checkpoints
+import TestSupport
+import Testing
+
+@Suite struct ChecksumTests {
+  private let path = Fixtures.path("reading/zip-deflated-unused.pth")
+
+  private func record(_ name: String) throws -> ZipRecord {
+    try #require(ZipArchive(Bytes(mapping: path))[name])
+  }
+
+  @Test func contentInflatedForItsChecksumIsNotKept() throws {
+    let record = try record("archive/extra/0")
+    #expect(try record.verifiedChecksum() == record.entry.recordedCRC)
+    #expect(record.bytesToInflate == 3_000_000)
+    _ = try record.bytes()
+    #expect(record.bytesToInflate == 0)
+  }
+
+  @Test func contentBeyondWhatATensorNeedsIsNotKept() throws {
+    let path = Fixtures.path("reading/zip-deflated-longer.pth")
+    let tensor = try #require(Checkpoint(path: path).stateDict()["linear.weight"])
+    #expect(try tensor.contiguousBytes().count == 24)
+    let record = try #require(ZipArchive(Bytes(mapping: path))[tensor.storage.origin])
+    #expect(try record.bytes(in: 0..<24) == tensor.contiguousBytes())
+    #expect(
+      try record.bytes(in: 20..<30).array
+        == tensor.contiguousBytes().array.suffix(4) + [UInt8](repeating: 0, count: 6))
+    #expect(record.bytesToInflate == 20_024)
+  }
+
+  @Test func inflatingForChecksumsIsBounded() throws {
+    var limits = Limits()
+    limits.checkedInflationBase = 2_999_999
+    let checkpoint = try Checkpoint(path: path, limits: limits)
+    let error = #expect(throws: CheckpointError.self) { try checkpoint.verifyChecksums() }
+    #expect(error?.code == .limitExceeded)
+    limits.checkedInflationRatio = 1000
+    try Checkpoint(path: path, limits: limits).verifyChecksums()
+  }
+
+  @Test func convertingChecksRecordsThatNothingRefersTo() throws {
+    let folder = try TemporaryFolder()
+    let checkpoint = try Checkpoint(path: Fixtures.path("bad/wrong-crc-unused.pth"))
+    var options = RSWOptions()
+    options.source = checkpoint
+    let error = #expect(throws: CheckpointError.self) {
+      try checkpoint.stateDict().writeRSW(to: folder.path("a.rsw"), options: options)
+    }
+    #expect(error?.code == .checksumMismatch)
+  }
+}
