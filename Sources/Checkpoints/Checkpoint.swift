@@ -24,6 +24,8 @@ public struct Checkpoint: Sendable {
     case torchZip = "torch zip"
     /// The zip archive that TorchScript writes, with code beside the weights.
     case torchScript = "TorchScript zip"
+    /// The zip archive that torch.export writes (`.pt2`), with a program beside the weights.
+    case torchExport = "torch export"
     /// The stream that torch before 1.6 writes.
     case torchLegacy = "torch legacy stream"
     /// The tar archive that torch before 0.1.12 wrote.
@@ -155,7 +157,12 @@ public struct Checkpoint: Sendable {
       let zip = try TorchZip(archive, fileSize: file.count, limits: limits)
       return (zip.isScript ? .torchScript : .torchZip, .pickles(zip.pickles, archive), [])
     }
-    if NPZ.recognizes(archive) { return (.npz, .tensors(try NPZ.read(archive), archive), []) }
+    if let top = TorchExport.folder(archive) {
+      return (.torchExport, .tensors(try TorchExport.read(archive, top, limits: limits), archive), [])
+    }
+    if NPZ.recognizes(archive, limits: limits) {
+      return (.npz, .tensors(try NPZ.read(archive, limits: limits), archive), [])
+    }
     throw ZipMembers.notACheckpoint(archive, limits: limits)
   }
 

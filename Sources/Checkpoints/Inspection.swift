@@ -45,6 +45,7 @@ extension Checkpoint {
       switch container {
       case .rsw: return "rsw"
       case .npz, .npy: return "NumPy"
+      case .torchExport: return "torch.export"
       default: return metadata.first { $0.name == "format" }.map { "safetensors, for \($0.value)" }
       }
     case .shards: return nil

@@ -222,7 +222,7 @@ public struct Tensor: Sendable {
   }
 
   /// The largest element index that the view reaches, or nil on overflow.
-  private static func lastElement(_ shape: [Int], _ strides: [Int], _ offset: Int) -> Int? {
+  static func lastElement(_ shape: [Int], _ strides: [Int], _ offset: Int) -> Int? {
     var last = offset
     for (size, stride) in zip(shape, strides) {
       let (span, overflow) = (size - 1).multipliedReportingOverflow(by: stride)

@@ -43,6 +43,8 @@ import Testing
     "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
     "{'descr': '<f4', 'fortran_order': 1, 'shape': (1,), }",
     "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'order': 'C', }",
     "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }", "",
   ])
   func brokenHeadersAreErrors(_ header: String) throws {

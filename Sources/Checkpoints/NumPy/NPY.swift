@@ -64,20 +64,40 @@ enum NPY {
     /// Bytes before the elements.
     let size: Int
 
-    /// Reads the header at the start of `file`.
-    init(_ file: Bytes) throws(CheckpointError) {
-      guard NPY.recognizes(file) else {
-        throw CheckpointError(.notACheckpoint, "is no .npy file: write one with numpy.save.")
-      }
-      var reader = ByteReader(file, at: 6)
+    /// The bytes before the elements of the .npy file that begins with `start`.
+    static func size(_ start: Bytes, _ limits: Limits) throws(CheckpointError) -> Int {
+      var reader = ByteReader(start)
+      return try text(&reader, limits) + reader.position
+    }
+
+    /// Passes over what stands before the text of the header, whose size it returns.
+    private static func text(_ reader: inout ByteReader, _ limits: Limits) throws(CheckpointError) -> Int {
+      try reader.skip(6)
       let major = try reader.read(UInt8.self)
       _ = try reader.read(UInt8.self)
       guard (1...3).contains(major) else {
         throw CheckpointError(.unsupported, "is an .npy file of version \(major); 1 to 3 are read.")
       }
       let count = major == 1 ? Int(try reader.read(UInt16.self)) : Int(try reader.read(UInt32.self))
+      guard count <= limits.arrayHeaderBytes else {
+        throw CheckpointError(
+          .limitExceeded,
+          "declares a .npy header of \(count) bytes; at most \(limits.arrayHeaderBytes) are read.")
+      }
+      return count
+    }
+
+    /// Reads the header at the start of `file`.
+    init(_ file: Bytes, _ limits: Limits = .standard) throws(CheckpointError) {
+      guard NPY.recognizes(file) else {
+        throw CheckpointError(.notACheckpoint, "is no .npy file: write one with numpy.save.")
+      }
+      var reader = ByteReader(file)
+      let count = try Header.text(&reader, limits)
       let fields = try PythonLiteral.dictionary(reader.readBytes(count))
-      guard let description = fields["descr"]?.text ?? fields["descr"].map({ _ in "structure" }),
+      // NumPy refuses more or fewer.
+      guard fields.count == 3,
+        let description = fields["descr"]?.text ?? fields["descr"].map({ _ in "structure" }),
         let isFortran = fields["fortran_order"]?.bool, let shape = fields["shape"]?.ints
       else { throw Header.damaged }
       self.description = description

@@ -60,8 +60,10 @@ enum PythonLiteral {
       var result: [Int] = []
       guard take("(") else { return nil }
       while !take(")") {
-        guard let int = int(), take(",") || peek == UInt8(ascii: ")") else { return nil }
+        guard let int = int() else { return nil }
         result.append(int)
+        // A single number in parentheses is that number; only a comma makes it a tuple.
+        guard take(",") || result.count > 1 && peek == UInt8(ascii: ")") else { return nil }
       }
       return result
     }

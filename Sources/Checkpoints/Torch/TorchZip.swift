@@ -109,7 +109,8 @@ struct TorchZip {
     }
   }
 
-  private static func isBigEndian(_ archive: ZipArchive, _ top: String) throws(CheckpointError) -> Bool {
+  /// Whether the record `byteorder` says that the storages are big-endian.
+  static func isBigEndian(_ archive: ZipArchive, _ top: String) throws(CheckpointError) -> Bool {
     guard let record = archive[top + "byteorder"] else { return false }
     switch try record.pickleBytes().utf8 {
     case "little": return false

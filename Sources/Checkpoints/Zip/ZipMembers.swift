@@ -22,10 +22,8 @@ enum ZipMembers {
 
   /// The error for an archive that is no checkpoint, which names the members that are.
   static func notACheckpoint(_ archive: ZipArchive, limits: Limits) -> CheckpointError {
-    let members = archive.records.filter { record in
-      guard let start = try? record.prefix(sniffed) else { return false }
-      return isCheckpoint(start, limits)
-    }
+    let members = archive.records.filter { isCheckpoint($0, limits) }
+    if let error = packageError(archive) { return error }
     guard let first = members.first else {
       return CheckpointError(
         .notACheckpoint,
@@ -38,9 +36,21 @@ enum ZipMembers {
     )
   }
 
-  /// Whether a file that begins with `start` is a checkpoint, as far as that tells.
-  private static func isCheckpoint(_ start: Bytes, _ limits: Limits) -> Bool {
-    guard let format = try? FileFormat(of: start, limits: limits) else { return false }
+  /// The error for an archive of torch.package, which holds code and, as pickles without the layout of
+  /// torch.save, objects that only this code can make.
+  private static func packageError(_ archive: ZipArchive) -> CheckpointError? {
+    guard archive.records.contains(where: { $0.name.hasSuffix(".data/extern_modules") }) else { return nil }
+    return CheckpointError(
+      .unsupported,
+      "is an archive of torch.package, which holds code and the objects that need it. Load the model with "
+        + "torch.package.PackageImporter and save its state_dict() with torch.save.")
+  }
+
+  /// Whether `record` is a checkpoint, as far as its first bytes tell.
+  static func isCheckpoint(_ record: ZipRecord, _ limits: Limits) -> Bool {
+    guard record.entry.uncompressedSize > 0, let start = try? record.prefix(sniffed),
+      let format = try? FileFormat(of: start, limits: limits)
+    else { return false }
     switch format {
     case .zip, .tar, .legacy, .pickle, .safetensors, .npy: return true
     case .index: return false
