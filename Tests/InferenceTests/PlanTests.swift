@@ -165,6 +165,7 @@ private struct Network: Module {
     #expect(try algorithm(28, 64, kernel: 5) == "im2col")
     #expect(try algorithm(56, 64) == "winograd4")
     #expect(try algorithm(56, 64, .strict) == "winograd2")
+    #expect(try algorithm(14, 256) == "winograd2", "as fast as F(4×4), and more exact")
     #expect(try algorithm(7, 512) == "winograd2", "4 tiles don't pay for 36 matrices")
     #expect(try algorithm(7, 512, batch: 16) == "winograd4")
   }

@@ -51,40 +51,33 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 
   /// What a layer costs a thread, in multiplications of a matrix product that runs at full speed.
   ///
-  /// A product of `rows` × `depth` with `depth` × `columns` costs `rows · depth · columns`, and on
-  /// top as much as ``rowsOfWeights`` more rows, for the weights must come from memory, and OpenBLAS
-  /// copies them too. That is why F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles for
-  /// each of its 36 matrices.
-  /// What is copied or transformed costs ``productsOfACopy`` an element, which is why layers of few
-  /// channels gain less from Winograd.
+  /// A product of `rows` × `depth` with `depth` × `columns` costs `rows · depth · columns`, divided among
+  /// the threads, and on top as much as ``rowsOfWeights`` more rows, for the weights must come from memory,
+  /// which all threads share. That is why F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles
+  /// for each of its 36 matrices. What is copied or transformed costs ``productsOfACopy`` an element, which
+  /// is why layers of few channels gain less from Winograd.
   private func cost(_ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int) -> Double {
     let (inputs, outputs) = (geometry.inChannels, geometry.outChannels)
-    let weights = Double(inputs * outputs / groups)
-    func products(_ matrices: Int, rows: Int) -> Double {
-      // Few rows are not split among threads; each takes some of the columns.
-      let share = max(Double(rows) / Double(threads), min(Double(rows), ConvolutionAlgorithm.rowsOfWeights))
-      return Double(matrices) * weights * (share + ConvolutionAlgorithm.rowsOfWeights / Double(threads))
-    }
     let pixels = images * geometry.outPixels
-    let copied: Int
-    let multiplied: Double
+    var (matrices, rows) = (geometry.taps, pixels)
+    var copied = self == .direct ? 0 : geometry.taps * pixels * inputs
     if let tile {
-      let tiles = images * ((geometry.outHeight + tile - 1) / tile) * ((geometry.outWidth + tile - 1) / tile)
-      let points = (tile + 2) * (tile + 2)
-      multiplied = products(points, rows: tiles)
-      copied = points * tiles * (inputs + outputs)
-    } else {
-      multiplied = products(geometry.taps, rows: pixels)
-      copied = self == .direct ? 0 : geometry.taps * pixels * inputs
+      matrices = (tile + 2) * (tile + 2)
+      rows = images * ((geometry.outHeight + tile - 1) / tile) * ((geometry.outWidth + tile - 1) / tile)
+      copied = matrices * rows * (inputs + outputs)
     }
-    return multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
+    let rowsOfThread = Double(rows) / Double(threads) + ConvolutionAlgorithm.rowsOfWeights
+    let multiplied = Double(matrices * inputs * outputs / groups) * rowsOfThread
+    let cost = multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
+    return self == .winograd4 ? cost * ConvolutionAlgorithm.handicap : cost
   }
 
-  /// Measured: where F(4×4) and F(2×2) take the same time, at 14 × 14 pixels and batch 1, F(2×2) should be
-  /// taken, as it is more exact and its weights take less than half the memory.
-  private static let rowsOfWeights = 12.0
+  /// Measured on Zen 3: bringing the weights takes as long as multiplying about so many rows by them.
+  private static let rowsOfWeights = 8.0
   /// Measured: an element takes about as long to be transformed as so many multiplications.
   private static let productsOfACopy = 6.0
+  /// F(4×4) is less exact and its weights take more memory, so it has to be better by a tenth.
+  private static let handicap = 1.1
 }
 
 /// How exact a model's arithmetic is.
