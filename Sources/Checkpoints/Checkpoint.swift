@@ -225,7 +225,7 @@ public struct Checkpoint: Sendable {
   /// The dotted paths of all state dicts in the file, in file order; the root's is empty.
   public var stateDictKeys: [String] {
     switch content {
-    case .pickles(let pickles, _): StateDictSearch(pickles, limits: limits).candidates()
+    case .pickles(let pickles, _): (try? StateDictSearch(pickles, limits: limits).candidates()) ?? []
     case .tensors, .shards: [""]
     }
   }

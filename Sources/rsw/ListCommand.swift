@@ -20,6 +20,12 @@ struct List: ParsableCommand {
     try Terminal.reporting {
       let stateDict = try selection.stateDict(of: selection.checkpoint.open(file))
       print(json ? document(stateDict).text(indented: true) : text(stateDict))
+      if !stateDict.nestedEntries.isEmpty {
+        let names = stateDict.nestedEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
+        Terminal.note(
+          "not listed, though they hold tensors (--all lists them): \(names)\(stateDict.nestedEntries.count > 5 ? ", …" : "")"
+        )
+      }
     }
   }
 

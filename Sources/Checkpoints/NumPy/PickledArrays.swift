@@ -14,8 +14,27 @@ extension TensorBuilder {
   func isNumericArray(_ object: PickleObject) -> Bool {
     guard case .array(let kind)? = pickle.known(object.callable) else { return false }
     // A damaged array counts too, so that what is wrong with it comes to light.
-    guard let parts = try? arrayParts(kind, object.arguments, state: object.state) else { return true }
-    return elementType(parts.type) != nil
+    guard let type = arrayType(kind, object.arguments, state: object.state) else { return true }
+    return elementType(type) != nil
+  }
+
+  /// The elements of an array of objects, which a pickle holds as a list.
+  func objectElements(_ object: PickleObject) -> [PickleValue]? {
+    guard pickle.known(object.callable) == .array(.reconstruct), !isNumericArray(object) else { return nil }
+    return object.state.flatMap(heap.sequence)?.last.flatMap(heap.sequence)
+  }
+
+  private func arrayType(
+    _ kind: KnownName.ArrayRebuild, _ arguments: [PickleValue], state: PickleValue?
+  ) -> PickleValue? {
+    switch kind {
+    case .scalar: return arguments.count == 2 ? arguments[0] : nil
+    case .fromBuffer: return arguments.count == 4 || arguments.count == 5 ? arguments[1] : nil
+    case .reconstruct:
+      // (version, shape, dtype, is_fortran, data), where version 0 had no version.
+      guard let parts = state.flatMap(heap.sequence), parts.count >= 4 else { return nil }
+      return parts[parts.count - 3]
+    }
   }
 
   /// The array or scalar that `kind` makes.
@@ -39,15 +58,6 @@ extension TensorBuilder {
       )
     }
     return tensor
-  }
-
-  /// Bytes that are spelled as text are made once, though many arrays may share them.
-  private func bytes(_ value: PickleValue) -> Bytes? {
-    guard case .node(let reference) = value else { return nil }
-    if let known = arrayBytes[reference] { return known }
-    let bytes = pickle.bytes(value)
-    if let bytes { arrayBytes[reference] = bytes }
-    return bytes
   }
 
   private struct ArrayParts {

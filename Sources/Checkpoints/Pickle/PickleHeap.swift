@@ -65,6 +65,8 @@ package struct PickleHeap: Sendable {
   /// Every class and function that the pickle names, once each, in order of appearance.
   package internal(set) var globals: [PickleGlobal] = []
   package internal(set) var root = PickleValue.none
+  /// The bytes that the nodes take, about.
+  package internal(set) var memory = 0
   /// The highest protocol that the pickle declares; 0 when it declares none.
   package internal(set) var protocolVersion = 0
 

@@ -60,6 +60,7 @@ package struct PickleMachine {
       }
       if opcode == .stop {
         heap.root = try stack.pop()
+        heap.memory = nodeBytes
         return
       }
       try execute(opcode)

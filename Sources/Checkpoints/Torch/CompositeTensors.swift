@@ -42,17 +42,25 @@ extension TensorBuilder {
     return heap.int(value).map(Double.init)
   }
 
-  /// Numbers in a tensor or, in older files, in a list.
+  /// Numbers in a tensor or, in older files, in a list; they are read once, though many tensors may share them.
   private func numbers(_ value: PickleValue) throws(CheckpointError) -> [Double] {
-    if case .node(let reference) = value, let elements = pickle.elements(value) {
-      // Many tensors may share one list.
-      if let known = numberLists[reference] { return known }
-      let numbers = elements.compactMap(number)
+    guard case .node(let reference) = value else { throw TensorBuilder.notATensor }
+    if let known = numberLists[reference] { return known }
+    let numbers: [Double]
+    if let elements = pickle.elements(value) {
+      try charge(elements.count)
+      numbers = elements.compactMap(number)
       guard numbers.count == elements.count else { throw TensorBuilder.notATensor }
-      numberLists[reference] = numbers
-      return numbers
+    } else {
+      let component = try component(value)
+      // Views of one storage justify as many numbers as it has.
+      let read = (bytesRead[ObjectIdentifier(component.storage)] ?? 0).saturatingAdding(component.byteCount)
+      bytesRead[ObjectIdentifier(component.storage)] = read
+      if read > component.storage.byteCount { try charge(component.elementCount) }
+      numbers = try component.doubles()
     }
-    return try component(value).doubles()
+    numberLists[reference] = numbers
+    return numbers
   }
 
   /// (layout, (components…, size[, is_coalesced]))
@@ -105,6 +113,7 @@ extension TensorBuilder {
   /// A dict of keyword arguments: values, offsets and, where there are gaps, lengths.
   func jagged(_ arguments: [PickleValue]) throws(CheckpointError) -> Tensor {
     guard let entries = arguments.first.flatMap(pickle.entries) else { throw TensorBuilder.notATensor }
+    try charge(3 * entries.count)
     var components: [StateDict.Element] = []
     for name in ["values", "offsets", "lengths"] {
       guard let value = pickle.value(name, in: entries), value != .none else { continue }
@@ -145,7 +154,9 @@ extension TensorBuilder {
   /// for every other value.
   ///
   /// What they mean together only their class knows, so each is a tensor of its own.
-  func wrappedTensors(_ value: PickleValue) -> [(name: String, value: PickleValue)]? {
+  func wrappedTensors(
+    _ value: PickleValue
+  ) throws(CheckpointError) -> [(name: String, value: PickleValue)]? {
     guard case .object(let object)? = heap.node(value) else { return nil }
     var function = object.callable
     var state = object.state
@@ -154,21 +165,51 @@ extension TensorBuilder {
       state = object.arguments[3]
     }
     guard pickle.known(function) == .tensor(.wrapperSubclass) else { return nil }
-    let inner = tensors(inState: state)
+    let inner = try tensors(inState: state)
     return inner.count > 1 ? inner : nil
   }
 
   /// The only tensor that the state of a wrapper subclass holds.
   func wrapped(_ state: PickleValue?) throws(CheckpointError) -> PickleValue {
-    guard let inner = tensors(inState: state).first else {
+    guard let inner = try tensors(inState: state).first else {
       throw CheckpointError(.unsupported, "is of a class that wraps no tensor that the file holds.")
     }
     return inner.value
   }
 
-  private func tensors(inState state: PickleValue?) -> [(name: String, value: PickleValue)] {
-    guard let state else { return [] }
-    let entries = pickle.entries(state) ?? (heap.sequence(state) ?? []).flatMap { pickle.entries($0) ?? [] }
-    return entries.filter { isTensor($0.value) }.map { (pickle.keyName($0.key), $0.value) }
+  private func tensors(
+    inState state: PickleValue?
+  ) throws(CheckpointError) -> [(name: String, value: PickleValue)] {
+    guard let entries = state.flatMap(pickle.attributes(ofState:)) else { return [] }
+    // Names are made, which takes longer than a look.
+    try charge(8 * entries.count)
+    var tensors: [(name: String, value: PickleValue)] = []
+    for (key, value) in entries where isTensor(value) { tensors.append((try name(ofKey: key), value)) }
+    return tensors
+  }
+
+  // MARK: Attributes
+
+  /// What a program set on a tensor beside its elements: the state that functions around the others restore.
+  func tensorAttributes(_ value: PickleValue) -> [PickleValue] {
+    var states: [PickleValue] = []
+    var value = pickle.unwrapped(value)
+    for _ in 0..<TorchPickle.deepestWrapping {
+      guard case .object(let object)? = heap.node(value) else { break }
+      var (function, arguments) = (object.callable, object.arguments)
+      if pickle.known(function) == .tensor(.fromType), arguments.count > 2 {
+        states += arguments.dropFirst(3).prefix(1)
+        function = arguments[0]
+        arguments = heap.sequence(arguments[2]) ?? []
+      }
+      guard pickle.known(function) == .tensor(.first) || pickle.known(function) == .tensor(.ofDevice) else {
+        break
+      }
+      // (data, requires_grad, hooks, state)
+      states += arguments.dropFirst(3).prefix(1)
+      guard let data = arguments.first else { break }
+      value = data
+    }
+    return states
   }
 }

@@ -31,6 +31,12 @@ enum KnownName: Sendable, Equatable {
   case bytes
   /// `copyreg._reconstructor(class, base, state)`
   case reconstructor
+  /// `copyreg.__newobj__(class, …)`
+  case newObject
+  /// What `torch.compile` makes of a module, which is its first argument.
+  case compiledModule
+  /// A parameter or buffer of a lazy module, which has no elements yet.
+  case uninitializedTensor
   /// Something of PyTorch, NumPy or Python that holds no tensor and does no harm.
   case harmless
 
@@ -84,6 +90,10 @@ enum KnownName: Sendable, Equatable {
       "torch.autograd.variable.Variable": .tensor(.first),
       "torch.autograd.Variable": .tensor(.first),
 
+      "torch._dynamo.eval_frame.OptimizedModule": .compiledModule,
+      "torch.nn.parameter.UninitializedParameter": .uninitializedTensor,
+      "torch.nn.parameter.UninitializedBuffer": .uninitializedTensor,
+
       "torch.storage._load_from_bytes": .storageFromBytes,
       "torch.storage.UntypedStorage": .storage(.uint8),
       "torch.UntypedStorage": .storage(.uint8),
@@ -107,6 +117,8 @@ enum KnownName: Sendable, Equatable {
       "_codecs.encode": .encodedText,
       "copyreg._reconstructor": .reconstructor,
       "copy_reg._reconstructor": .reconstructor,
+      "copyreg.__newobj__": .newObject,
+      "copy_reg.__newobj__": .newObject,
     ]
     for module in ["numpy.core.multiarray", "numpy._core.multiarray"] {
       table[module + "._reconstruct"] = .array(.reconstruct)
@@ -136,10 +148,10 @@ enum KnownName: Sendable, Equatable {
 
   private static let harmlessNames = [
     "torch.device", "torch.strided", "torch.Tensor", "torch.serialization._get_dtype", "torch.Generator",
-    "torch._C._TensorMeta", "torch.nn.parameter.UninitializedParameter", "numpy.ndarray",
+    "torch._C._TensorMeta", "numpy.ndarray",
     "numpy.matrixlib.defmatrix.matrix", "datetime.datetime", "datetime.date", "datetime.timedelta",
     "datetime.timezone", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib.Path",
     "pathlib._local.PosixPath", "argparse.Namespace", "decimal.Decimal", "fractions.Fraction", "uuid.UUID",
-    "types.SimpleNamespace", "copyreg.__newobj__", "copy_reg.__newobj__",
+    "types.SimpleNamespace",
   ]
 }

@@ -3,13 +3,17 @@
 // also be a whole module, or no dict at all but a list of tensors or a single one.
 
 /// Looks through the dicts, modules and lists of one or more pickles.
-struct StateDictSearch {
+final class StateDictSearch {
   /// The first is what was saved; others stand beside it, such as the constants of a frozen module.
   private let builders: [TensorBuilder]
   private let limits: Limits
+  private var paths = ValuePaths()
+  private let roots: [Place]
+  /// Whether a search left out what an optimizer keeps.
+  private var passedOptimizer = false
 
   /// The names that training scripts give the weights.
-  private static let wrappers: Set = ["state_dict", "model_state_dict", "model", "net", "params"]
+  private static let wrappers = ["state_dict", "model_state_dict", "model", "net", "params"]
 
   /// Longer paths than this lead to no state dict.
   private static let longestName = 4096
@@ -18,8 +22,13 @@ struct StateDictSearch {
   static let loneTensorName = "tensor"
 
   init(_ pickles: [TorchPickle], limits: Limits) {
-    builders = pickles.map(TensorBuilder.init)
+    builders = pickles.map { TensorBuilder($0, limits: limits) }
     self.limits = limits
+    var paths = ValuePaths()
+    roots = pickles.enumerated().map { part, pickle in
+      Place(part: part, path: paths.addRoot(), value: pickle.heap.root)
+    }
+    self.paths = paths
   }
 
   /// The state dict at `key`, or the one that is plainly meant.
@@ -27,15 +36,17 @@ struct StateDictSearch {
   /// - Throws: `.noStateDict` when there is none, `.ambiguous` when several could be meant.
   func stateDict(at key: String?) throws(CheckpointError) -> StateDict {
     guard let key else { return try read(choose(from: roots)) }
-    guard let named = place(named: key) else { throw missing(key) }
+    guard let named = try place(named: key) else { throw try missing(key) }
     // What is asked for by name is meant, whatever else lies in it.
-    return try read(holdsTensors(named, .anything) ? named : choose(from: [named]))
+    if try holdsTensors(named, .anything) { return try read(named) }
+    return try read(choose(from: [named]))
   }
 
   /// The dotted paths of everything that could be meant, in file order; the root's is empty.
-  func candidates() -> [String] {
-    let all = places(below: roots, .named)
-    return (all.isEmpty ? places(below: roots, .anything) : all).map(\.name)
+  func candidates() throws(CheckpointError) -> [String] {
+    var all = try places(below: roots, .named)
+    if all.isEmpty { all = try places(below: roots, .anything) }
+    return try names(of: all)
   }
 
   // MARK: Places
@@ -43,59 +54,102 @@ struct StateDictSearch {
   /// A value that may hold a state dict, and how it is reached.
   private struct Place {
     let part: Int
-    let path: [String]
+    let path: Int
     let value: PickleValue
-    var name: String { path.joined(separator: ".") }
-    var nameBytes: Int { path.reduce(0) { $0 + $1.utf8.count + 1 } }
   }
 
   /// What is looked into: dicts with text for keys and modules, as state dicts are; or lists, dicts
   /// with other keys and the attributes of objects too.
   private enum Reach { case named, anything }
 
-  private var roots: [Place] {
-    builders.indices.map { part in
-      let pickle = builders[part].pickle
-      return Place(part: part, path: pickle.name.isEmpty ? [] : [pickle.name], value: pickle.heap.root)
-    }
+  private func names(of places: [Place]) throws(CheckpointError) -> [String] {
+    var names: [String] = []
+    for place in places { names.append(try name(of: place)) }
+    return names
   }
 
-  /// What lies directly in `place`, tensors included.
-  private func entries(_ place: Place, _ reach: Reach) -> [(name: String, value: PickleValue)] {
-    let pickle = builders[place.part].pickle
+  private func name(of place: Place) throws(CheckpointError) -> String {
+    try components(of: place).joined(separator: ".")
+  }
+
+  private func components(of place: Place) throws(CheckpointError) -> [String] {
+    let builder = builders[place.part]
+    var names: [String] = []
+    for step in paths.path(place.path).dropFirst(builder.pickle.name.isEmpty ? 1 : 0) {
+      names.append(try builder.name(step))
+      try builder.charge(names[names.count - 1].utf8.count)
+    }
+    return names
+  }
+
+  private func hasName(_ place: Place) -> Bool {
+    paths.depth(place.path) > 0 || !builders[place.part].pickle.name.isEmpty
+  }
+
+  /// Whether the last step to `place` has a name that training scripts give the weights.
+  private func isWrapper(_ place: Place) -> Bool {
+    guard case .key(let key) = paths.last(place.path) else { return false }
+    return isWrapperName(key, builders[place.part])
+  }
+
+  private func isWrapperName(_ key: PickleValue, _ builder: TensorBuilder) -> Bool {
+    builder.heap.string(key).map { name in StateDictSearch.wrappers.contains { $0 == name } } ?? false
+  }
+
+  /// Calls `body` for what lies directly in `place`, tensors included, until it returns false.
+  private func visit(
+    _ place: Place, _ reach: Reach,
+    _ body: (ValuePaths.Step, PickleValue) throws(CheckpointError) -> Bool
+  ) throws(CheckpointError) {
+    let builder = builders[place.part]
+    let pickle = builder.pickle
     if let entries = pickle.entries(place.value) {
-      return entries.compactMap { entry in
-        if reach == .named { return pickle.heap.string(entry.key).map { ($0, entry.value) } }
-        return (pickle.keyName(entry.key), entry.value)
+      try builder.charge(entries.count)
+      for (key, value) in entries where reach == .anything || pickle.heap.string(key) != nil {
+        guard try body(.key(key), value) else { return }
       }
+      return
     }
-    guard reach == .anything else { return [] }
+    guard reach == .anything else { return }
     if let elements = pickle.elements(place.value) {
-      return elements.enumerated().map { (String($0.offset), $0.element) }
+      try builder.charge(elements.count)
+      for (index, element) in elements.enumerated() {
+        guard try body(.index(index), element) else { return }
+      }
+      return
     }
-    guard case .object(let object)? = pickle.heap.node(place.value) else { return [] }
-    return pickle.attributes(object).map { (pickle.keyName($0.key), $0.value) }
+    guard case .object(let object)? = pickle.heap.node(place.value) else { return }
+    let attributes = pickle.attributes(object)
+    try builder.charge(attributes.count)
+    for (key, value) in attributes {
+      guard try body(.attribute(key), value) else { return }
+    }
+    if let state = pickle.opaqueState(object) { _ = try body(.state, state) }
   }
 
   /// The places that are entries of `place`; one that has several names counts by the
   /// first, or by a wrapper's name.
-  private func children(of place: Place, _ reach: Reach) -> [Place] {
+  private func children(of place: Place, _ reach: Reach) throws(CheckpointError) -> [Place] {
     let builder = builders[place.part]
-    if isTensor(place) || builder.module(place.value) != nil { return [] }
+    if try isTensorOrModule(place) { return [] }
     var seen: [PickleReference: Int] = [:]
     var children: [Place] = []
-    for (name, value) in entries(place, reach) {
-      guard case .node(let reference) = value, !builder.isTensor(value) else { continue }
-      let child = Place(part: place.part, path: place.path + [name], value: value)
-      guard child.nameBytes <= StateDictSearch.longestName,
-        reach == .anything || builder.pickle.entries(value) != nil || builder.module(value) != nil
-      else { continue }
+    try visit(place, reach) { step, value throws(CheckpointError) in
+      guard case .node(let reference) = value, !builder.isTensor(value), builder.mayHoldTensors(value) else {
+        return true
+      }
+      if reach == .named, !builder.pickle.isDictionary(value), try builder.moduleKind(value) == nil {
+        return true
+      }
       if let index = seen[reference] {
-        if StateDictSearch.wrappers.contains(name) { children[index] = child }
+        if case .key(let key) = step, isWrapperName(key, builder) {
+          children[index] = Place(part: place.part, path: paths.add(step, to: place.path), value: value)
+        }
       } else {
         seen[reference] = children.count
-        children.append(child)
+        children.append(Place(part: place.part, path: paths.add(step, to: place.path), value: value))
       }
+      return true
     }
     return children
   }
@@ -103,48 +157,77 @@ struct StateDictSearch {
   /// All places at and below `starts` that hold tensors. One that is reached twice counts once.
   private func places(
     below starts: [Place], _ reach: Reach, optimizers: Bool = false, most: Int = .max
-  ) -> [Place] {
+  ) throws(CheckpointError) -> [Place] {
     var found: [Place] = []
     for start in starts {
       var visited: Set<PickleReference> = []
       var pending = [start]
       while let place = pending.popLast() {
-        guard case .node(let reference) = place.value, visited.insert(reference).inserted,
-          optimizers || !isOptimizer(place)
-        else { continue }
-        if holdsTensors(place, reach) { found.append(place) }
+        guard case .node(let reference) = place.value, visited.insert(reference).inserted else { continue }
+        if !optimizers, isOptimizer(place) {
+          passedOptimizer = true
+          continue
+        }
+        if try holdsTensors(place, reach), try nameBytes(of: place) <= StateDictSearch.longestName {
+          found.append(place)
+        }
         if found.count == most { return found }
-        if place.path.count < limits.dictNesting { pending += children(of: place, reach).reversed() }
+        if paths.depth(place.path) < limits.dictNesting {
+          pending += try children(of: place, reach).reversed()
+        }
       }
     }
     return found
   }
 
+  private func nameBytes(of place: Place) throws(CheckpointError) -> Int {
+    let builder = builders[place.part]
+    var count = 0
+    for step in paths.path(place.path) { count += try builder.name(step).utf8.count + 1 }
+    return count
+  }
+
   private func isTensor(_ place: Place) -> Bool { builders[place.part].isTensor(place.value) }
 
-  private func holdsTensors(_ place: Place, _ reach: Reach) -> Bool {
+  private func isModule(_ place: Place) throws(CheckpointError) -> Bool {
+    try builders[place.part].moduleKind(place.value) != nil
+  }
+
+  private func isTensorOrModule(_ place: Place) throws(CheckpointError) -> Bool {
+    if isTensor(place) { return true }
+    return try isModule(place)
+  }
+
+  private func holdsTensors(_ place: Place, _ reach: Reach) throws(CheckpointError) -> Bool {
     let builder = builders[place.part]
-    if isTensor(place) { return place.path.isEmpty }
-    if builder.module(place.value) != nil {
-      // A module that can't be listed counts too, so that the reason comes to light.
-      return (try? builder.moduleTensors(place.value, limits: limits).isEmpty) != true
+    if isTensor(place) { return !hasName(place) }
+    if try isModule(place) { return try builder.holdsTensors(module: place.value) }
+    var holds = false
+    try visit(place, reach) { _, value in
+      holds = builder.isTensor(value)
+      return !holds
     }
-    return entries(place, reach).contains { builder.isTensor($0.value) }
+    return holds
   }
 
   /// Whether `place` is a dict or module without anything in it, which is a state dict all the same.
-  private func isEmpty(_ place: Place) -> Bool {
+  private func isEmpty(_ place: Place) throws(CheckpointError) -> Bool {
     let builder = builders[place.part]
     if let entries = builder.pickle.entries(place.value) { return entries.isEmpty }
-    guard builders.count == 1, builder.module(place.value) != nil else { return false }
-    return (try? builder.moduleTensors(place.value, limits: limits).isEmpty) ?? false
+    guard builders.count == 1, try isModule(place) else { return false }
+    return try !builder.holdsTensors(module: place.value)
   }
 
   /// Whether all tensors of `place` are single numbers, such as a loss and a best score.
-  private func holdsOnlyScalars(_ place: Place) -> Bool {
+  private func holdsOnlyScalars(_ place: Place) throws(CheckpointError) -> Bool {
     let builder = builders[place.part]
-    guard !isTensor(place), builder.module(place.value) == nil else { return false }
-    return entries(place, .anything).allSatisfy { !builder.isTensor($0.value) || builder.isScalar($0.value) }
+    if try isTensorOrModule(place) { return false }
+    var holds = true
+    try visit(place, .anything) { _, value in
+      holds = !builder.isTensor(value) || builder.isScalar(value)
+      return holds
+    }
+    return holds
   }
 
   /// Whether `place` is what `optimizer.state_dict()` returns.
@@ -152,12 +235,14 @@ struct StateDictSearch {
     guard let entries = builders[place.part].pickle.entries(place.value), entries.count <= 16 else {
       return false
     }
-    let names = Set(entries.compactMap { builders[place.part].heap.string($0.key) })
-    return names.isSuperset(of: ["state", "param_groups"])
+    let heap = builders[place.part].heap
+    return ["state", "param_groups"].allSatisfy { name in
+      entries.contains { heap.string($0.key) == name }
+    }
   }
 
-  private func isAveraged(_ place: Place) -> Bool {
-    place.path.contains { component in
+  private func isAveraged(_ place: Place) throws(CheckpointError) -> Bool {
+    try components(of: place).contains { component in
       component.lowercased().split(whereSeparator: { !$0.isLetter }).contains {
         $0 == "ema" || $0 == "swa" || $0 == "averaged"
       }
@@ -168,62 +253,78 @@ struct StateDictSearch {
 
   /// Follows wrappers inwards, then takes the only place with tensors that is left.
   private func choose(from starts: [Place]) throws(CheckpointError) -> Place {
-    guard var place = starts.first else { throw nothing(nil) }
+    guard var place = starts.first else { throw try nothing(nil) }
     for _ in 0..<limits.dictNesting {
-      let wrapped = children(of: place, .named).filter { child in
-        StateDictSearch.wrappers.contains(child.path.last ?? "")
-          && !places(below: [child], .named, most: 1).isEmpty
+      var wrapped: [Place] = []
+      for child in try children(of: place, .named) where isWrapper(child) {
+        if try !places(below: [child], .named, most: 1).isEmpty { wrapped.append(child) }
       }
-      if wrapped.count > 1 { throw ambiguous(wrapped) }
+      if wrapped.count > 1 { throw try ambiguous(wrapped) }
       guard let only = wrapped.first else { break }
       place = only
     }
-    if isEmpty(place) { return place }
+    if try isEmpty(place) { return place }
 
     // What a state dict looks like comes first; an averaged copy, lists and optimizers are taken
     // unasked only where there is nothing else.
-    let named = places(below: [place], .named)
-    for choices in [
-      named.filter { !isAveraged($0) && !holdsOnlyScalars($0) }, named.filter { !holdsOnlyScalars($0) },
-    ] {
-      if choices.count > 1 { throw ambiguous(choices) }
-      if let choice = choices.first { return choice }
-    }
+    if let choice = try onlyWeights(of: places(below: [place], .named)) { return choice }
     let rest = [place] + starts.dropFirst()
-    let anything = places(below: rest, .anything)
-    for choices in [
-      anything.filter { !isAveraged($0) && !holdsOnlyScalars($0) }, anything,
-      places(below: rest, .anything, optimizers: true),
-    ] {
-      if choices.count > 1 { throw ambiguous(choices) }
-      if let choice = choices.first { return choice }
+    let anything = try places(below: rest, .anything)
+    if let choice = try onlyWeights(of: anything) { return choice }
+    if let choice = try only(anything) { return choice }
+    if passedOptimizer, let choice = try only(places(below: rest, .anything, optimizers: true)) {
+      return choice
     }
-    throw nothing(place)
+    throw try nothing(place)
+  }
+
+  /// The only place whose tensors are weights, no averaged ones if there are others.
+  private func onlyWeights(of places: [Place]) throws(CheckpointError) -> Place? {
+    var weights: [Place] = []
+    for place in places where try !holdsOnlyScalars(place) { weights.append(place) }
+    var first: [Place] = []
+    for place in weights where try !isAveraged(place) { first.append(place) }
+    return try only(first.isEmpty ? weights : first)
+  }
+
+  /// - Throws: `.ambiguous` when there are several.
+  private func only(_ places: [Place]) throws(CheckpointError) -> Place? {
+    if places.count > 1 { throw try ambiguous(places) }
+    return places.first
   }
 
   /// `key` as the name of an entry of the root or, with dots, of an entry further in.
-  private func place(named key: String) -> Place? {
+  private func place(named key: String) throws(CheckpointError) -> Place? {
     if key.isEmpty { return roots.first }
-    let inner = follow(key[...], from: Place(part: 0, path: [], value: roots[0].value))
-    return inner
-      ?? roots.dropFirst().lazy.compactMap { root in
-        key == root.name
-          ? root : key.droppingPrefix(root.name + ".").flatMap { self.follow($0[...], from: root) }
-      }.first
+    for root in roots {
+      let name = builders[root.part].pickle.name
+      if name.isEmpty || root.part == 0 {
+        if let inner = try follow(key[...], from: root) { return inner }
+      } else if key == name {
+        return root
+      } else if let rest = key.droppingPrefix(name + "."), let inner = try follow(rest[...], from: root) {
+        return inner
+      }
+    }
+    return nil
   }
 
-  private func follow(_ key: Substring, from start: Place) -> Place? {
+  private func follow(_ key: Substring, from start: Place) throws(CheckpointError) -> Place? {
     var place = start
     var rest = key
     while !rest.isEmpty {
       // A name may hold dots itself: the longest that fits is meant.
-      guard
-        let next = children(of: place, .anything)
-          .filter({ rest == $0.path.last ?? "" || rest.hasPrefix(($0.path.last ?? "") + ".") })
-          .max(by: { ($0.path.last ?? "").count < ($1.path.last ?? "").count })
-      else { return nil }
-      place = next
-      rest = rest.dropFirst((next.path.last ?? "").count).drop { $0 == "." }
+      var next: (place: Place, name: String)?
+      for child in try children(of: place, .anything) {
+        let name = try builders[child.part].name(paths.last(child.path))
+        guard name.utf8.count <= rest.utf8.count, rest == name || rest.hasPrefix(name + "."),
+          name.count > next?.name.count ?? -1
+        else { continue }
+        next = (child, name)
+      }
+      guard let next else { return nil }
+      place = next.place
+      rest = rest.dropFirst(next.name.count).drop { $0 == "." }
     }
     return place
   }
@@ -231,91 +332,85 @@ struct StateDictSearch {
   // MARK: Reading
 
   private func read(_ place: Place) throws(CheckpointError) -> StateDict {
-    var stateDict = StateDict()
-    stateDict.location = place.name
-    if isTensor(place) {
-      try builders[place.part].append(place.value, as: StateDictSearch.loneTensorName, to: &stateDict)
-      return stateDict
-    }
-    if builders[place.part].module(place.value) != nil {
-      for (name, value) in try builders[place.part].moduleTensors(place.value, limits: limits) {
-        try builders[place.part].append(value, as: name, to: &stateDict)
-      }
-      return stateDict
-    }
     let builder = builders[place.part]
-    var visited = [Bool](repeating: false, count: builder.heap.nodes.count)
-    let entries = entries(place, .anything)
-    stateDict.reserveCapacity(entries.count)
-    for (name, value) in entries {
-      if builder.isTensor(value) {
-        try builder.append(value, as: name, to: &stateDict)
-      } else if holdsTensorsInside(value, builder, &visited) {
-        stateDict.nestedEntries.append(name)
-      } else {
-        stateDict.otherEntries.append(name)
-      }
+    var stateDict = StateDict()
+    stateDict.location = try name(of: place)
+    if isTensor(place) {
+      try builder.append(place.value, as: StateDictSearch.loneTensorName, to: &stateDict)
+    } else if try isModule(place) {
+      try builder.append(module: place.value, to: &stateDict)
+    } else {
+      try read(entriesOf: place, into: &stateDict)
     }
     return stateDict
   }
 
-  /// Whether there is a tensor anywhere in `value`, as far as that was not visited before. What else
-  /// lies in a checkpoint may be large, so no names are made on the way.
-  private func holdsTensorsInside(
-    _ value: PickleValue, _ builder: TensorBuilder, _ visited: inout [Bool]
-  ) -> Bool {
-    var pending = [value]
-    while let value = pending.popLast() {
-      guard case .node(let reference) = value, !visited[reference.index] else { continue }
-      visited[reference.index] = true
-      if builder.isTensor(value) { return true }
-      if builder.module(value) != nil {
-        // A module that can't be listed counts too, so that the reason comes to light.
-        if (try? builder.moduleTensors(value, limits: limits).isEmpty) != true { return true }
-        continue
+  private func read(entriesOf place: Place, into stateDict: inout StateDict) throws(CheckpointError) {
+    let builder = builders[place.part]
+    var visited = [Bool](repeating: false, count: builder.heap.nodes.count)
+    if let entries = builder.pickle.entries(place.value) { stateDict.reserveCapacity(entries.count) }
+    try visit(place, .anything) { step, value throws(CheckpointError) in
+      let name = try builder.name(step)
+      if builder.isTensor(value) {
+        if stateDict[name] != nil { throw try sameName(name, step, in: place) }
+        try builder.append(value, as: name, to: &stateDict)
+      } else if builder.holdsTensorsInside(value, &visited) {
+        stateDict.nestedEntries.append(name)
+      } else {
+        stateDict.otherEntries.append(name)
       }
-      switch builder.heap.node(value) {
-      case .tuple(let values)?, .list(let values)?, .set(let values)?: pending += values
-      case .object(let object)?:
-        // The state and the arguments are visited as values of their own, for objects may share them.
-        pending += object.arguments + object.items + object.entries
-        if let state = object.state { pending.append(state) }
-      case .dict(let entries)?:
-        for index in stride(from: 1, to: entries.count, by: 2) { pending.append(entries[index]) }
-      default: break
-      }
+      return true
     }
-    return false
+  }
+
+  /// Says which two keys of a dict are called the same.
+  private func sameName(
+    _ name: String, _ last: ValuePaths.Step, in place: Place
+  ) throws(CheckpointError) -> CheckpointError {
+    let builder = builders[place.part]
+    var first: ValuePaths.Step?
+    try visit(place, .anything) { step, value throws(CheckpointError) in
+      if builder.isTensor(value), try builder.name(step) == name { first = step }
+      return first == nil
+    }
+    let keys = (try builder.access(first ?? last), try builder.access(last))
+    return CheckpointError(
+      .malformed,
+      "two tensors have this name, by the keys \(keys.0) and \(keys.1). Rename one, and save the dict again.",
+      key: name)
   }
 
   // MARK: Errors
 
-  private func list(_ places: [Place]) -> String {
-    places.prefix(20).map { quoted($0.name) }.joined(separator: ", ") + (places.count > 20 ? ", …" : "")
+  private func list(_ places: [Place]) throws(CheckpointError) -> String {
+    try names(of: Array(places.prefix(20))).map { quoted($0) }.joined(separator: ", ")
+      + (places.count > 20 ? ", …" : "")
   }
 
-  private func ambiguous(_ places: [Place]) -> CheckpointError {
+  private func ambiguous(_ places: [Place]) throws(CheckpointError) -> CheckpointError {
     CheckpointError(
-      .ambiguous, "holds several state dicts: \(list(places)). Choose one with --key, or take all with --all."
+      .ambiguous,
+      "holds several state dicts: \(try list(places)). Choose one with --key, or take all with --all."
     )
   }
 
-  private func missing(_ key: String) -> CheckpointError {
-    let all = places(below: roots, .named).filter { !$0.path.isEmpty }
-    let hint = all.isEmpty ? "The whole file is one state dict, or holds none." : "There are: \(list(all))."
+  private func missing(_ key: String) throws(CheckpointError) -> CheckpointError {
+    let all = try places(below: roots, .named).filter(hasName)
+    let hint =
+      all.isEmpty ? "The whole file is one state dict, or holds none." : "There are: \(try list(all))."
     return CheckpointError(.noStateDict, "has no dict named \(quoted(key)). \(hint)")
   }
 
-  private func nothing(_ place: Place?) -> CheckpointError {
-    guard let place, !place.path.isEmpty else {
+  private func nothing(_ place: Place?) throws(CheckpointError) -> CheckpointError {
+    guard let place, hasName(place) else {
       return CheckpointError(
         .noStateDict,
-        "holds no state dict: what was saved is \(kind(place)). Save model.state_dict() instead.")
+        "holds no state dict: what was saved is \(try kind(place)). Save model.state_dict() instead.")
     }
-    return CheckpointError(.noStateDict, "holds no tensors under \(quoted(place.name)).")
+    return CheckpointError(.noStateDict, "holds no tensors under \(quoted(try name(of: place))).")
   }
 
-  private func kind(_ place: Place?) -> String {
+  private func kind(_ place: Place?) throws(CheckpointError) -> String {
     guard let place else { return "nothing" }
     let pickle = builders[place.part].pickle
     switch place.value {
@@ -329,29 +424,9 @@ struct StateDictSearch {
     case .tuple?, .list?, .set?: return "a list without tensors"
     case .dict?: return "a dict without tensors"
     case .object(let object)?:
-      if builders[place.part].module(place.value) != nil { return "a module without parameters" }
+      if try isModule(place) { return "a module without parameters" }
       return "an object of \(quoted(pickle.className(object) ?? "?"))"
     default: return "something else"
-    }
-  }
-}
-
-extension TensorBuilder {
-  /// Adds the tensor that `value` describes; the parts of one whose class alone understands them
-  /// are added one by one.
-  func append(
-    _ value: PickleValue, as name: String, to stateDict: inout StateDict
-  ) throws(CheckpointError) {
-    do throws(CheckpointError) {
-      guard let parts = wrappedTensors(value) else { return try stateDict.append(name, tensor(value)) }
-      wrappedCount += parts.count
-      guard wrappedCount <= heap.nodes.count else {
-        throw CheckpointError(
-          .limitExceeded, "wraps tensors that others wrap too, more often than the file justifies.")
-      }
-      for part in parts { try stateDict.append(name + "." + part.name, tensor(part.value)) }
-    } catch {
-      throw error.forTensor(name)
     }
   }
 }

@@ -7,22 +7,34 @@ final class TensorBuilder {
   let pickle: TorchPickle
   let heap: PickleHeap
   private var storages: [StorageIdentity: Storage] = [:]
-  /// Storages that lie in the pickle, by the node that holds them.
-  private var embeddedStorages: [PickleReference: (Storage, DType)] = [:]
+  /// Storages that lie in the pickle, by the bytes that hold them.
+  private var embeddedStorages: [TorchPickle.ByteSource: (Storage, DType)] = [:]
 
-  /// Lists of numbers that were read before.
+  // Many objects may share what these are made of, so each is made once.
+
+  /// Numbers that were read before, by the list or tensor that holds them.
   var numberLists: [PickleReference: [Double]] = [:]
-  /// The bytes of arrays that were read before, by the node that holds them.
-  var arrayBytes: [PickleReference: Bytes] = [:]
+  /// How much of a storage was read into these.
+  var bytesRead: [ObjectIdentifier: Int] = [:]
+  /// The bytes that were spelled as text.
+  private var spelledBytes: [TorchPickle.ByteSource: Bytes] = [:]
+  /// The names of keys that are no text.
+  var keyNames: [PickleReference: String] = [:]
+  /// What was found to be a module.
+  var modules: [PickleReference: ModuleKind] = [:]
+  /// Whether a module has parameters or buffers, itself or further in.
+  var modulesWithTensors: [PickleReference: Bool] = [:]
+  /// The parameters and buffers of TorchScript's classes, by the class's index among the globals.
+  var scriptClasses: [Int: Set<String>?] = [:]
+  /// The same of all classes of a record.
+  var scriptRecords: [String: [String: Set<String>]] = [:]
+
   /// How many tensors were found inside of others.
   var wrappedCount = 0
-  /// The modules that were taken apart before.
-  var modules: [PickleReference: PickledModule] = [:]
-  /// The parameters and buffers of modules that were listed before, or why they can't be.
-  var moduleTensors: [PickleReference: Result<ModuleTensors, CheckpointError>] = [:]
-
-  /// The names and values of a module's parameters and buffers.
-  typealias ModuleTensors = [(name: String, value: PickleValue)]
+  /// How many values were looked at.
+  private var looks = 0
+  private let mostLooks: Int
+  let limits: Limits
 
   /// What tensors that share memory have in common.
   private struct StorageIdentity: Hashable {
@@ -31,9 +43,34 @@ final class TensorBuilder {
     let componentSize: Int
   }
 
-  init(_ pickle: TorchPickle) {
+  init(_ pickle: TorchPickle, limits: Limits) {
     self.pickle = pickle
+    self.limits = limits
     heap = pickle.heap
+    mostLooks = limits.looks(forMemory: pickle.heap.memory)
+  }
+
+  /// Counts values that are about to be looked at. Objects may share what lies in them, so that a small
+  /// file could ask for more than anybody waits for.
+  ///
+  /// - Throws: `.limitExceeded` when they are more than the pickle justifies.
+  func charge(_ count: Int) throws(CheckpointError) {
+    looks = looks.saturatingAdding(count)
+    guard looks <= mostLooks else {
+      throw CheckpointError(
+        .limitExceeded,
+        "shares values so often that walking through them would take longer than the file justifies. "
+          + "Get the file again, or raise Limits.walkedValues.")
+    }
+  }
+
+  /// Bytes, however they are spelled.
+  func bytes(_ value: PickleValue) -> Bytes? {
+    guard let source = pickle.byteSource(value) else { return nil }
+    if let known = spelledBytes[source] { return known }
+    let bytes = pickle.bytes(source)
+    if let bytes { spelledBytes[source] = bytes }
+    return bytes
   }
 
   // MARK: Recognition
@@ -171,8 +208,10 @@ final class TensorBuilder {
   /// PyTorch conjugates and negates lazily, by a flag beside the tensor; here it is done when the
   /// elements are read.
   private func resolved(_ tensor: Tensor, _ metadata: PickleValue?) throws(CheckpointError) -> Tensor {
+    guard let flags = metadata.flatMap(pickle.entries) else { return tensor }
+    try charge(flags.count)
     var flips: Set<LazyFlip> = []
-    for (key, value) in metadata.flatMap(pickle.entries) ?? [] {
+    for (key, value) in flags {
       if let flip = heap.string(key).flatMap(LazyFlip.init), value != .bool(false) { flips.insert(flip) }
     }
     guard !flips.isEmpty else { return tensor }
@@ -205,19 +244,18 @@ final class TensorBuilder {
       storages[identity] = storage
       return (storage, reference.dtype)
     case .object(let object)? where pickle.known(object.callable) == .storageFromBytes:
-      return try embeddedStorage(value, object)
+      return try embeddedStorage(object)
     default: throw TensorBuilder.notATensor
     }
   }
 
   /// A storage that `pickle.dump` of a tensor writes: a file of `torch.save` in a string of bytes.
-  private func embeddedStorage(
-    _ value: PickleValue, _ object: PickleObject
-  ) throws(CheckpointError) -> (Storage, DType) {
-    if case .node(let reference) = value, let known = embeddedStorages[reference] { return known }
-    guard case .node(let reference) = value, let file = object.arguments.first.flatMap(pickle.bytes) else {
+  private func embeddedStorage(_ object: PickleObject) throws(CheckpointError) -> (Storage, DType) {
+    guard let source = object.arguments.first.flatMap(pickle.byteSource) else {
       throw TensorBuilder.notATensor
     }
+    if let known = embeddedStorages[source] { return known }
+    guard let file = pickle.bytes(source) else { throw TensorBuilder.notATensor }
     let inner = try TorchLegacy(file, limits: .standard).pickle
     guard case .persistent(let identifier)? = inner.heap.node(inner.heap.root),
       let innerReference = try inner.storageReference(identifier)
@@ -226,8 +264,19 @@ final class TensorBuilder {
         .malformed, "has a storage in the pickle that holds something else. Get the file again.")
     }
     let found = (try inner.storage(innerReference), innerReference.dtype)
-    embeddedStorages[reference] = found
+    embeddedStorages[source] = found
     return found
+  }
+
+  /// `torch.tensor(number)`; nil for what is no number.
+  static func tensor(ofNumber value: PickleValue) throws(CheckpointError) -> Tensor? {
+    switch value {
+    case .int(let int):
+      let bytes = (0..<8).map { UInt8(truncatingIfNeeded: int >> (8 * $0)) }
+      return try Tensor(dtype: .int64, shape: [], storage: Storage(Bytes(bytes)))
+    case .float(let double): return try Tensor(shape: [], [Float(double)])
+    default: return nil
+    }
   }
 
   static let notATensor = CheckpointError(

@@ -60,12 +60,18 @@ struct TorchPickle: Sendable {
     return heap.globalName(callable)
   }
 
-  /// The name of the class of an object: of the one that is reconstructed, where a function does that.
-  func className(_ object: PickleObject) -> String? {
-    let isReconstruction =
-      known(object.callable) == .reconstructor || name(object.callable) == "copyreg.__newobj__"
-    return name(isReconstruction ? object.arguments.first ?? object.callable : object.callable)
+  /// The class of an object: the one that is reconstructed, where a function does that.
+  func classValue(_ object: PickleObject) -> PickleValue {
+    isReconstruction(object) ? object.arguments.first ?? object.callable : object.callable
   }
+
+  /// Whether the first argument is the class of the object.
+  func isReconstruction(_ object: PickleObject) -> Bool {
+    [.reconstructor, .newObject].contains(known(object.callable))
+  }
+
+  /// The name of the class of an object.
+  func className(_ object: PickleObject) -> String? { name(classValue(object)) }
 
   // MARK: Containers
 
@@ -84,53 +90,66 @@ struct TorchPickle: Sendable {
   /// How deep functions may wrap each other; PyTorch itself reaches 3.
   static let deepestWrapping = 16
 
-  /// Keys and values of a dict or of one of its subclasses, nil for everything else.
-  func entries(_ value: PickleValue) -> [(key: PickleValue, value: PickleValue)]? {
+  /// Whether `value` is a dict or of one of its subclasses.
+  func isDictionary(_ value: PickleValue) -> Bool {
     switch heap.node(unwrapped(value)) {
-    case .dict(let entries)?: return pairs(entries)
+    case .dict?: return true
+    case .object(let object)?: return known(object.callable) == .dictionary || !object.entries.isEmpty
+    default: return false
+    }
+  }
+
+  /// Keys and values of a dict or of one of its subclasses, nil for everything else.
+  func entries(_ value: PickleValue) -> PickleEntries? {
+    switch heap.node(unwrapped(value)) {
+    case .dict(let entries)?: return PickleEntries(heap, .flat(entries))
     case .object(let object)?:
       let isDictionary = known(object.callable) == .dictionary
       guard isDictionary || !object.entries.isEmpty else { return nil }
-      guard isDictionary, let initial = object.arguments.last else { return pairs(object.entries) }
+      let own = PickleEntries(heap, .flat(object.entries))
+      guard isDictionary, let initial = object.arguments.last else { return own }
       // Counter takes a dict; Python 2 gives OrderedDict its entries as a list of pairs.
-      if case .dict(let entries)? = heap.node(initial) { return pairs(entries) + pairs(object.entries) }
-      return (heap.sequence(initial) ?? []).compactMap(pair) + pairs(object.entries)
+      if case .dict(let entries)? = heap.node(initial) { return PickleEntries(heap, .flat(entries)) + own }
+      guard let pairs = heap.sequence(initial) else { return own }
+      return PickleEntries(heap, .pairs(pairs)) + own
     default: return nil
     }
   }
 
-  private func pairs(_ flat: [PickleValue]) -> [(key: PickleValue, value: PickleValue)] {
-    stride(from: 0, to: flat.count - 1, by: 2).map { (flat[$0], flat[$0 + 1]) }
-  }
-
-  private func pair(_ value: PickleValue) -> (key: PickleValue, value: PickleValue)? {
-    guard let elements = heap.sequence(value), elements.count == 2 else { return nil }
-    return (elements[0], elements[1])
-  }
-
   /// The elements of a list, tuple or set, or of one of their subclasses, nil for everything else.
-  func elements(_ value: PickleValue) -> [PickleValue]? {
+  func elements(_ value: PickleValue) -> PickleElements? {
     switch heap.node(unwrapped(value)) {
-    case .tuple(let elements)?, .list(let elements)?, .set(let elements)?: return elements
+    case .tuple(let elements)?, .list(let elements)?, .set(let elements)?: return PickleElements(elements)
     case .object(let object)?:
       if known(object.callable) == .sequence {
-        return (object.arguments.first.flatMap(heap.sequence) ?? []) + object.items
+        return PickleElements(object.arguments.first.flatMap(heap.sequence) ?? [], object.items)
       }
-      return object.items.isEmpty ? nil : object.items
+      return object.items.isEmpty ? nil : PickleElements(object.items)
     default: return nil
     }
   }
 
   /// What BUILD sets on an object: the entries of its `__dict__`, and of its slots.
-  func attributes(_ object: PickleObject) -> [(key: PickleValue, value: PickleValue)] {
-    guard let state = object.state else { return [] }
+  func attributes(_ object: PickleObject) -> PickleEntries {
+    object.state.flatMap(attributes(ofState:)) ?? PickleEntries(heap)
+  }
+
+  /// The state of an object that is no dict of attributes: what it means only the class knows.
+  func opaqueState(_ object: PickleObject) -> PickleValue? {
+    object.state.flatMap { attributes(ofState: $0) == nil ? $0 : nil }
+  }
+
+  /// The attributes that a state sets: it is a dict, or (dict, slots), either of which may be None.
+  func attributes(ofState state: PickleValue) -> PickleEntries? {
     if let entries = entries(state) { return entries }
-    // (dict, slots), either of which may be None.
-    return (heap.sequence(state) ?? []).flatMap { entries($0) ?? [] }
+    guard case .tuple(let parts)? = heap.node(state), parts.count == 2,
+      parts.allSatisfy({ $0 == .none || isDictionary($0) })
+    else { return nil }
+    return parts.reduce(PickleEntries(heap)) { $0 + (entries($1) ?? PickleEntries(heap)) }
   }
 
   /// The value that `name` has among `entries`.
-  func value(_ name: String, in entries: [(key: PickleValue, value: PickleValue)]) -> PickleValue? {
+  func value(_ name: String, in entries: PickleEntries) -> PickleValue? {
     entries.first { heap.string($0.key) == name }?.value
   }
 
@@ -146,19 +165,33 @@ struct TorchPickle: Sendable {
     return ints
   }
 
-  /// Bytes, however they are spelled.
-  func bytes(_ value: PickleValue) -> Bytes? {
+  // MARK: Bytes
+
+  /// Where bytes lie, whose spellings may share one text.
+  enum ByteSource: Hashable {
+    case empty
+    case plain(PickleReference)
+    /// In the characters of a text.
+    case encoded(PickleReference)
+  }
+
+  /// Where the bytes are that `value` spells; nil when it spells none.
+  func byteSource(_ value: PickleValue) -> ByteSource? {
     var value = value
     for _ in 0..<TorchPickle.deepestWrapping {
-      switch heap.node(value) {
-      case .bytes(let bytes)?: return bytes
-      // Python 2 has one type for text and bytes.
-      case .string(let text)?: return Bytes(Array(text.utf8))
-      case .object(let object)?:
+      guard case .node(let reference) = value else { return nil }
+      switch heap[reference] {
+      case .bytes, .string: return .plain(reference)
+      case .object(let object):
         switch known(object.callable) {
-        case .encodedText: return encodedText(object.arguments)
+        case .encodedText:
+          // `_codecs.encode(text, 'latin1')`
+          guard object.arguments.count == 2, case .node(let text) = object.arguments[0],
+            let encoding = heap.string(object.arguments[1]), ["latin1", "latin-1"].contains(encoding)
+          else { return nil }
+          return .encoded(text)
         case .bytes:
-          guard let first = object.arguments.first else { return Bytes([]) }
+          guard let first = object.arguments.first else { return .empty }
           value = first
         default: return nil
         }
@@ -168,17 +201,24 @@ struct TorchPickle: Sendable {
     return nil
   }
 
-  /// `_codecs.encode(text, 'latin1')`: a character is a byte.
-  private func encodedText(_ arguments: [PickleValue]) -> Bytes? {
-    guard arguments.count == 2, let text = heap.string(arguments[0]),
-      let encoding = heap.string(arguments[1]), ["latin1", "latin-1"].contains(encoding)
-    else { return nil }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.unicodeScalars.count)
-    for scalar in text.unicodeScalars {
-      guard let byte = UInt8(exactly: scalar.value) else { return nil }
-      bytes.append(byte)
+  /// The bytes that lie there.
+  func bytes(_ source: ByteSource) -> Bytes? {
+    switch source {
+    case .empty: return Bytes([])
+    case .plain(let reference):
+      if case .bytes(let bytes) = heap[reference] { return bytes }
+      // Python 2 has one type for text and bytes.
+      return heap.string(.node(reference)).map { Bytes(Array($0.utf8)) }
+    case .encoded(let reference):
+      guard let text = heap.string(.node(reference)) else { return nil }
+      // A character is a byte.
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(text.utf8.count)
+      for scalar in text.unicodeScalars {
+        guard let byte = UInt8(exactly: scalar.value) else { return nil }
+        bytes.append(byte)
+      }
+      return Bytes(bytes)
     }
-    return Bytes(bytes)
   }
 }
