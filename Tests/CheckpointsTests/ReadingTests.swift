@@ -92,6 +92,8 @@ import Testing
     let all = try checkpoint.allTensors()
     guard expected.candidates == nil else { return }
     let stateDict = try checkpoint.stateDict()
+    if let names = expected.all { #expect(all.names.sorted() == names.sorted()) }
+    if let nested = expected.nested { #expect(stateDict.nestedEntries == nested) }
     let prefix = expected.nesting.map { $0 + "." } ?? ""
     for tensor in expected.tensors where all[prefix + tensor.name] == nil {
       // What is reached under two paths is listed under the first.

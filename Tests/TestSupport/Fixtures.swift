@@ -116,6 +116,10 @@ public struct ReadingCase: Decodable, Sendable {
   public let nesting: String?
   public let prefix: String?
   public let candidates: [String]?
+  /// The paths of all tensors in the file, wherever they lie, in no order.
+  public let all: [String]?
+  /// What is said to hold tensors that are no part of the state dict.
+  public let nested: [String]?
 }
 
 /// A folder that is removed with its last owner.
