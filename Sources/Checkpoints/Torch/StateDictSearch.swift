@@ -5,12 +5,12 @@
 /// Looks through the dicts, modules and lists of one or more pickles.
 final class StateDictSearch {
   /// The first is what was saved; others stand beside it, such as the constants of a frozen module.
-  private let builders: [TensorBuilder]
-  private let limits: Limits
-  private var paths = ValuePaths()
-  private let roots: [Place]
+  let builders: [TensorBuilder]
+  let limits: Limits
+  var paths = ValuePaths()
+  let roots: [Place]
   /// Whether a search left out what an optimizer keeps.
-  private var passedOptimizer = false
+  var passedOptimizer = false
 
   /// The names that training scripts give the weights.
   private static let wrappers = ["state_dict", "model_state_dict", "model", "net", "params"]
@@ -52,7 +52,7 @@ final class StateDictSearch {
   // MARK: Places
 
   /// A value that may hold a state dict, and how it is reached.
-  private struct Place {
+  struct Place {
     let part: Int
     let path: Int
     let value: PickleValue
@@ -60,15 +60,15 @@ final class StateDictSearch {
 
   /// What is looked into: dicts with text for keys and modules, as state dicts are; or lists, dicts
   /// with other keys and the attributes of objects too.
-  private enum Reach { case named, anything }
+  enum Reach { case named, anything }
 
-  private func names(of places: [Place]) throws(CheckpointError) -> [String] {
+  func names(of places: [Place]) throws(CheckpointError) -> [String] {
     var names: [String] = []
     for place in places { names.append(try name(of: place)) }
     return names
   }
 
-  private func name(of place: Place) throws(CheckpointError) -> String {
+  func name(of place: Place) throws(CheckpointError) -> String {
     try components(of: place).joined(separator: ".")
   }
 
@@ -82,12 +82,12 @@ final class StateDictSearch {
     return names
   }
 
-  private func hasName(_ place: Place) -> Bool {
+  func hasName(_ place: Place) -> Bool {
     paths.depth(place.path) > 0 || !builders[place.part].pickle.name.isEmpty
   }
 
   /// Whether the last step to `place` has a name that training scripts give the weights.
-  private func isWrapper(_ place: Place) -> Bool {
+  func isWrapper(_ place: Place) -> Bool {
     guard case .key(let key) = paths.last(place.path) else { return false }
     return isWrapperName(key, builders[place.part])
   }
@@ -129,7 +129,7 @@ final class StateDictSearch {
 
   /// The places that are entries of `place`; one that has several names counts by the
   /// first, or by a wrapper's name.
-  private func children(of place: Place, _ reach: Reach) throws(CheckpointError) -> [Place] {
+  func children(of place: Place, _ reach: Reach) throws(CheckpointError) -> [Place] {
     let builder = builders[place.part]
     if try isTensorOrModule(place) { return [] }
     var seen: [PickleReference: Int] = [:]
@@ -155,7 +155,7 @@ final class StateDictSearch {
   }
 
   /// All places at and below `starts` that hold tensors. One that is reached twice counts once.
-  private func places(
+  func places(
     below starts: [Place], _ reach: Reach, optimizers: Bool = false, most: Int = .max
   ) throws(CheckpointError) -> [Place] {
     var found: [Place] = []
@@ -189,7 +189,7 @@ final class StateDictSearch {
 
   private func isTensor(_ place: Place) -> Bool { builders[place.part].isTensor(place.value) }
 
-  private func isModule(_ place: Place) throws(CheckpointError) -> Bool {
+  func isModule(_ place: Place) throws(CheckpointError) -> Bool {
     try builders[place.part].moduleKind(place.value) != nil
   }
 
@@ -211,7 +211,7 @@ final class StateDictSearch {
   }
 
   /// Whether `place` is a dict or module without anything in it, which is a state dict all the same.
-  private func isEmpty(_ place: Place) throws(CheckpointError) -> Bool {
+  func isEmpty(_ place: Place) throws(CheckpointError) -> Bool {
     let builder = builders[place.part]
     if let entries = builder.pickle.entries(place.value) { return entries.isEmpty }
     guard builders.count == 1, try isModule(place) else { return false }
@@ -219,7 +219,7 @@ final class StateDictSearch {
   }
 
   /// Whether all tensors of `place` are single numbers, such as a loss and a best score.
-  private func holdsOnlyScalars(_ place: Place) throws(CheckpointError) -> Bool {
+  func holdsOnlyScalars(_ place: Place) throws(CheckpointError) -> Bool {
     let builder = builders[place.part]
     if try isTensorOrModule(place) { return false }
     var holds = true
@@ -241,92 +241,12 @@ final class StateDictSearch {
     }
   }
 
-  private func isAveraged(_ place: Place) throws(CheckpointError) -> Bool {
+  func isAveraged(_ place: Place) throws(CheckpointError) -> Bool {
     try components(of: place).contains { component in
       component.lowercased().split(whereSeparator: { !$0.isLetter }).contains {
         $0 == "ema" || $0 == "swa" || $0 == "averaged"
       }
     }
-  }
-
-  // MARK: Choice
-
-  /// Follows wrappers inwards, then takes the only place with tensors that is left.
-  private func choose(from starts: [Place]) throws(CheckpointError) -> Place {
-    guard var place = starts.first else { throw try nothing(nil) }
-    for _ in 0..<limits.dictNesting {
-      var wrapped: [Place] = []
-      for child in try children(of: place, .named) where isWrapper(child) {
-        if try !places(below: [child], .named, most: 1).isEmpty { wrapped.append(child) }
-      }
-      if wrapped.count > 1 { throw try ambiguous(wrapped) }
-      guard let only = wrapped.first else { break }
-      place = only
-    }
-    if try isEmpty(place) { return place }
-
-    // What a state dict looks like comes first; an averaged copy, lists and optimizers are taken
-    // unasked only where there is nothing else.
-    if let choice = try onlyWeights(of: places(below: [place], .named)) { return choice }
-    let rest = [place] + starts.dropFirst()
-    let anything = try places(below: rest, .anything)
-    if let choice = try onlyWeights(of: anything) { return choice }
-    if let choice = try only(anything) { return choice }
-    if passedOptimizer, let choice = try only(places(below: rest, .anything, optimizers: true)) {
-      return choice
-    }
-    throw try nothing(place)
-  }
-
-  /// The only place whose tensors are weights, no averaged ones if there are others.
-  private func onlyWeights(of places: [Place]) throws(CheckpointError) -> Place? {
-    var weights: [Place] = []
-    for place in places where try !holdsOnlyScalars(place) { weights.append(place) }
-    var first: [Place] = []
-    for place in weights where try !isAveraged(place) { first.append(place) }
-    return try only(first.isEmpty ? weights : first)
-  }
-
-  /// - Throws: `.ambiguous` when there are several.
-  private func only(_ places: [Place]) throws(CheckpointError) -> Place? {
-    if places.count > 1 { throw try ambiguous(places) }
-    return places.first
-  }
-
-  /// `key` as the name of an entry of the root or, with dots, of an entry further in.
-  private func place(named key: String) throws(CheckpointError) -> Place? {
-    if key.isEmpty { return roots.first }
-    for root in roots {
-      let name = builders[root.part].pickle.name
-      if name.isEmpty || root.part == 0 {
-        if let inner = try follow(key[...], from: root) { return inner }
-      } else if key == name {
-        return root
-      } else if let rest = key.droppingPrefix(name + "."), let inner = try follow(rest[...], from: root) {
-        return inner
-      }
-    }
-    return nil
-  }
-
-  private func follow(_ key: Substring, from start: Place) throws(CheckpointError) -> Place? {
-    var place = start
-    var rest = key
-    while !rest.isEmpty {
-      // A name may hold dots itself: the longest that fits is meant.
-      var next: (place: Place, name: String)?
-      for child in try children(of: place, .anything) {
-        let name = try builders[child.part].name(paths.last(child.path))
-        guard name.utf8.count <= rest.utf8.count, rest == name || rest.hasPrefix(name + "."),
-          name.count > next?.name.count ?? -1
-        else { continue }
-        next = (child, name)
-      }
-      guard let next else { return nil }
-      place = next.place
-      rest = rest.dropFirst(next.name.count).drop { $0 == "." }
-    }
-    return place
   }
 
   // MARK: Reading
@@ -378,55 +298,5 @@ final class StateDictSearch {
       .malformed,
       "two tensors have this name, by the keys \(keys.0) and \(keys.1). Rename one, and save the dict again.",
       key: name)
-  }
-
-  // MARK: Errors
-
-  private func list(_ places: [Place]) throws(CheckpointError) -> String {
-    try names(of: Array(places.prefix(20))).map { quoted($0) }.joined(separator: ", ")
-      + (places.count > 20 ? ", …" : "")
-  }
-
-  private func ambiguous(_ places: [Place]) throws(CheckpointError) -> CheckpointError {
-    CheckpointError(
-      .ambiguous,
-      "holds several state dicts: \(try list(places)). Choose one with --key, or take all with --all."
-    )
-  }
-
-  private func missing(_ key: String) throws(CheckpointError) -> CheckpointError {
-    let all = try places(below: roots, .named).filter(hasName)
-    let hint =
-      all.isEmpty ? "The whole file is one state dict, or holds none." : "There are: \(try list(all))."
-    return CheckpointError(.noStateDict, "has no dict named \(quoted(key)). \(hint)")
-  }
-
-  private func nothing(_ place: Place?) throws(CheckpointError) -> CheckpointError {
-    guard let place, hasName(place) else {
-      return CheckpointError(
-        .noStateDict,
-        "holds no state dict: what was saved is \(try kind(place)). Save model.state_dict() instead.")
-    }
-    return CheckpointError(.noStateDict, "holds no tensors under \(quoted(try name(of: place))).")
-  }
-
-  private func kind(_ place: Place?) throws(CheckpointError) -> String {
-    guard let place else { return "nothing" }
-    let pickle = builders[place.part].pickle
-    switch place.value {
-    case .none: return "None"
-    case .bool, .int, .float: return "a number"
-    case .node: break
-    }
-    switch pickle.heap.node(place.value) {
-    case .string?: return "a string"
-    case .bytes?: return "bytes"
-    case .tuple?, .list?, .set?: return "a list without tensors"
-    case .dict?: return "a dict without tensors"
-    case .object(let object)?:
-      if try isModule(place) { return "a module without parameters" }
-      return "an object of \(quoted(pickle.className(object) ?? "?"))"
-    default: return "something else"
-    }
   }
 }
