@@ -230,6 +230,12 @@ public struct Checkpoint: Sendable {
     }
   }
 
+  /// The size of a file that it may be converted to.
+  var mostWritten: Int {
+    guard case .shards(_, let shards) = content else { return limits.written(fromFileOf: byteCount) }
+    return limits.written(fromFileOf: shards.reduce(0) { $0.saturatingAdding($1.byteCount) })
+  }
+
   // MARK: Checksums
 
   /// Reads every byte and holds it against the checksums that the file records.

@@ -22,6 +22,8 @@
 /// | `arrayHeaderBytes` | 1 MiB for the header of a .npy file | 128 |
 /// | `inflatedHeaderBase` | 16 KiB for one that is compressed, or `inflatedPickleRatio` times the compressed size of its file if that is more | 128 |
 /// | `expandedBytes` | 1 GiB a tensor, for copies larger than the storage they come from | 100 MB |
+/// | `writtenBytes` | 1 GiB for a file that another one is converted to, or `writtenRatio` times that one's size if that is more (tensors may share memory, but not in every format) | 100 MB |
+/// | `writtenRatio` | 64 | 1 |
 /// | `headerBytes` | 100 MB (safetensors' own bound) | ~10 MB |
 /// | `jsonNesting` | 64 levels | 3 |
 /// | `dictNesting` | 64 levels of dicts looked through for a state dict | 3 |
@@ -63,6 +65,10 @@ public struct Limits: Sendable {
   public var inflatedHeaderBase = 16 << 10
   /// Bytes that a copy of a tensor may have where its elements share memory (stride 0).
   public var expandedBytes = 1 << 30
+  /// Bytes of a file that a file of any size may be converted to.
+  public var writtenBytes = 1 << 30
+  /// How many times larger than a larger file it may be.
+  public var writtenRatio = 64
   /// Bytes of a safetensors header.
   public var headerBytes = 100_000_000
   /// Levels of JSON.
@@ -89,8 +95,17 @@ public struct Limits: Sendable {
 
   /// The bytes that may be inflated for their checksums alone in a file of `byteCount` bytes.
   package func checkedInflation(forFileOf byteCount: Int) -> Int {
-    let (scaled, overflow) = byteCount.multipliedReportingOverflow(by: checkedInflationRatio)
-    return overflow ? .max : max(scaled, checkedInflationBase)
+    Limits.larger(checkedInflationBase, byteCount, times: checkedInflationRatio)
+  }
+
+  /// The bytes of a file that one of `byteCount` bytes may be converted to.
+  package func written(fromFileOf byteCount: Int) -> Int {
+    Limits.larger(writtenBytes, byteCount, times: writtenRatio)
+  }
+
+  private static func larger(_ base: Int, _ byteCount: Int, times ratio: Int) -> Int {
+    let (scaled, overflow) = byteCount.multipliedReportingOverflow(by: ratio)
+    return overflow ? .max : max(scaled, base)
   }
 
   /// The values that may be looked at in a pickle whose objects take `memory` bytes.

@@ -252,6 +252,7 @@ import Testing
       (["convert", "bad/too-many-elements.pth", "OUT"], 65, ["too-many-elements.pth", "tensor \""]),
       (["convert", "bad/view-outside-storage.pth", "OUT"], 65, ["tensor \"", "outside its storage"]),
       (["convert", "bad/wrong-crc.pth", "OUT"], 65, ["record \"", "damaged"]),
+      (["convert", "bad/sharing-text-of-bytes.pth", "OUT", "--all"], 65, ["of this size justifies"]),
       (["convert", "bad/html.pth", "OUT"], 65, ["web page", "Get the file again"]),
       (["convert", "bad/empty.pth", "OUT"], 65, ["empty"]),
       (["convert", "bad/not-a-state-dict.pth", "OUT"], 65, ["a string", "model.state_dict()"]),

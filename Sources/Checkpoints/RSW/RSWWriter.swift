@@ -24,12 +24,19 @@ extension StateDict {
   /// failure leaves nothing behind.
   ///
   /// - Parameter progress: called now and then, from any thread, with the bytes done and to do.
-  /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that safetensors has not, or what
-  ///   is wrong with a tensor.
+  /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that safetensors has not, `.limitExceeded` for
+  ///   more than the source justifies, or what is wrong with a tensor.
   public func writeRSW(
     to path: String, options: RSWOptions = RSWOptions(),
     progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(CheckpointError) {
+    // Tensors that share memory in a small file would each take room of their own.
+    if let most = options.source?.mostWritten, byteCount > most {
+      throw CheckpointError(
+        .limitExceeded,
+        "would take \(byteCount) bytes, more than a file of this size justifies (\(most)). "
+          + "Raise Limits.writtenBytes if you want it.")
+    }
     let layout = try RSWLayout(self)
     let output = try OutputFile(path, replacing: options.replacing)
     do throws(CheckpointError) {
