@@ -176,9 +176,11 @@ public struct PartOfPanel<Vector: FloatVector>: TileEdge {
   @inlinable @inline(__always)
   public func initial(_ start: Int) -> (Vector, Vector) {
     guard let initial = result.initial else { return (Vector(repeating: 0), Vector(repeating: 0)) }
+    Vector(repeating: 0).store(scratch)
+    Vector(repeating: 0).store(scratch + Vector.scalarCount)
     var column = 0
-    while column < 2 &* Vector.scalarCount {
-      scratch[column] = column < columns ? initial[start &+ column] : 0
+    while column < columns {
+      scratch[column] = initial[start &+ column]
       column &+= 1
     }
     return (Vector.load(scratch), Vector.load(scratch + Vector.scalarCount))
@@ -188,10 +190,18 @@ public struct PartOfPanel<Vector: FloatVector>: TileEdge {
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
     s0.store(scratch)
     s1.store(scratch + Vector.scalarCount)
+    // A loop of its own: a question in the other one would become a load from nowhere behind a mask, which
+    // some emulators of CPUs make.
+    if let bias = result.bias {
+      var column = 0
+      while column < columns {
+        scratch[column] = scratch[column] + bias[column]
+        column &+= 1
+      }
+    }
     var column = 0
     while column < columns {
-      let sum = scratch[column] + (result.bias.map { $0[column] } ?? 0)
-      result.target[start &+ column] = sum.atLeast(result.floor)
+      result.target[start &+ column] = scratch[column].atLeast(result.floor)
       column &+= 1
     }
   }
