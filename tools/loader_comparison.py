@@ -34,6 +34,7 @@ LARGEST_BYTES = 1 << 30
 # Files that torch reads otherwise than their writer meant, and why
 KNOWN = {
     "zip-big-endian-untyped.pth": "torch does not swap the bytes of untyped storages",
+    "nested-jagged.pth": "torch keeps the shortest and longest length as attributes that it does not list",
 }
 
 # What can be said of a file

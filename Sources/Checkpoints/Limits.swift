@@ -14,7 +14,7 @@
 /// | `inflatedPickleRatio` | 64 | 5-10 |
 /// | `stateDictExpansion` | 16 tensors named for each object of the pickle (modules may share modules) | 1 |
 /// | `nameBytes` | 4 MiB for the names of a state dict, or 32 bytes for each object of the pickle if that is more | 300 kB |
-/// | `walkedValues` | 1,000,000 values looked at in a pickle, or one for every two bytes that its objects take in memory if that is more | 50,000 |
+/// | `walkedValues` | 300,000 values looked at in a pickle, or one for every four bytes that its objects take in memory if that is more | 50,000 |
 /// | `tensorDimensions` | 64 (PyTorch's own bound) | 8 |
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
 /// | `checkedInflationBase` | 256 MiB inflated for the checksums of records that nothing has read, or `checkedInflationRatio` times the file's size if that is more | 0 |
@@ -50,7 +50,7 @@ public struct Limits: Sendable {
   /// Bytes that the names of a state dict may take together, however few objects its pickle has.
   public var nameBytes = 4 << 20
   /// Values that a search may look at in a pickle, however small it is: objects may share what lies in them.
-  public var walkedValues = 1_000_000
+  public var walkedValues = 300_000
   /// Dimensions of one tensor.
   public var tensorDimensions = 64
   /// How many times larger than its compressed bytes an inflated record may be.
@@ -109,7 +109,7 @@ public struct Limits: Sendable {
   }
 
   /// The values that may be looked at in a pickle whose objects take `memory` bytes.
-  package func looks(forMemory memory: Int) -> Int { max(walkedValues, memory / 2) }
+  package func looks(forMemory memory: Int) -> Int { max(walkedValues, memory / 4) }
 
   /// The memory that the objects of a pickle in a file of `byteCount` bytes may take.
   package func pickleMemory(forFileOf byteCount: Int) -> Int {

@@ -19,7 +19,7 @@ struct List: ParsableCommand {
   func run() throws {
     try Terminal.reporting {
       let stateDict = try selection.stateDict(of: selection.checkpoint.open(file))
-      print(json ? document(stateDict).text(indented: true) : text(stateDict))
+      print(json ? try document(stateDict).text(indented: true) : text(stateDict))
       if !stateDict.nestedEntries.isEmpty {
         let names = stateDict.nestedEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
         Terminal.note(
@@ -51,7 +51,19 @@ struct List: ParsableCommand {
     }
   }
 
-  private func document(_ stateDict: StateDict) -> JSON {
+  /// More scales than this are no model's, but the same ones shared by many tensors.
+  private static let mostScales = 4_000_000
+
+  private func document(_ stateDict: StateDict) throws(CheckpointError) -> JSON {
+    let scales = stateDict.reduce(0) { sum, element in
+      if case .perChannel(let scales, _, _, _)? = element.tensor.quantization { return sum + scales.count }
+      return sum
+    }
+    guard scales <= List.mostScales else {
+      throw CheckpointError(
+        .limitExceeded,
+        "has \(scales) scales, more than can be listed in JSON. List it without --json.")
+    }
     let tensors: [JSON] = stateDict.map { name, tensor in
       .object(
         [
