@@ -60,7 +60,8 @@ extension Operation {
       try check(x, rank: 4)
       guard window.padding * 2 <= window.dilation * (window.kernel - 1) + 1 else {
         throw InputError(
-          "a padding of \(window.padding) is more than half of the window of \(window.kernel) × \(window.kernel).")
+          "a padding of \(window.padding) is more than half of the window of \(window.kernel) × \(window.kernel)."
+        )
       }
       return [x[0], x[1]] + (try windows(window, x))
     case .avgPool2dSame(_, let stride):
