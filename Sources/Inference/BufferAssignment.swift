@@ -51,8 +51,8 @@ struct BufferAssignment: Sendable {
             && (!isChunked || isLocal[node])
         }
         if buffer[step.output] < 0 {
-          if let residual = step.residual, ends(residual), isLocal[residual] == isLocal[step.output] {
-            buffer[step.output] = buffer[residual]  // it is added where it lies
+          if let place = step.replaceable.first(where: { ends($0) && isLocal[$0] == isLocal[step.output] }) {
+            buffer[step.output] = buffer[place]  // it is computed where that lies
           } else {
             let count = isLocal[step.output] ? segment.images : images
             buffer[step.output] = take(imageSizes[step.output] * count, from: &free)

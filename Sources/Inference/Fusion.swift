@@ -1,6 +1,7 @@
 // The first pass over a graph: a convolution takes the BatchNorm, residual addition and ReLU that
 // follow it along, so that each is done while its numbers are at hand. BatchNorm becomes part of
-// the weights; addition and ReLU become the epilogue of the matrix product.
+// the weights; addition and ReLU become the epilogue of the matrix product. Group normalisation and a gate
+// take addition and ReLU into their pass over the pixels.
 
 import NN
 
@@ -48,13 +49,13 @@ extension Graph {
           fused.output = index
           taken.insert(index)
         }
-        if let (index, node) = next(), node.operation == .add,
-          let other = node.inputs.first(where: { $0 != fused.output })
-        {
-          fused.residual = other
-          fused.output = index
-          taken.insert(index)
-        }
+      }
+      if node.operation.takesResidual, let (index, node) = next(), node.operation == .add,
+        let other = node.inputs.first(where: { $0 != fused.output })
+      {
+        fused.residual = other
+        fused.output = index
+        taken.insert(index)
       }
       if node.operation.hasEpilogue, let (index, node) = next(), node.operation == .relu {
         fused.relu = true
@@ -69,10 +70,18 @@ extension Graph {
 }
 
 extension Operation {
+  /// Whether a residual can be added on the way.
+  fileprivate var takesResidual: Bool {
+    switch self {
+    case .conv2d, .groupNorm, .multiply: true
+    default: false
+    }
+  }
+
   /// Whether a ReLU can be done on the way.
   fileprivate var hasEpilogue: Bool {
     switch self {
-    case .conv2d, .linear, .batchNorm2d, .add: true
+    case .conv2d, .linear, .batchNorm2d, .groupNorm, .add, .multiply: true
     default: false
     }
   }

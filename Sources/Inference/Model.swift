@@ -167,7 +167,7 @@ extension Model {
   /// - Throws: ``InputError`` when such an input does not fit.
   public func operationCount(for shape: [Int]) throws(InputError) -> Int {
     let outline = try PlanOutline(graph, options(shape, outputs: [graph.output]))
-    return outline.segments.flatMap(\.steps).reduce(0) { $0 + $1.operationCount } * shape[0]
+    return outline.operationCount
   }
 
   /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.

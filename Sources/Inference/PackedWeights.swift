@@ -46,6 +46,12 @@ final class PackedWeights: Sendable {
     bias = FloatBuffer(factors.shift.map { Float($0) })
   }
 
+  /// A weight and a bias as they are.
+  init(weight: String, bias: String?, _ stateDict: StateDict) throws {
+    matrix = FloatBuffer(try stateDict.parameter(weight))
+    self.bias = FloatBuffer(try bias.map { try stateDict.parameter($0) } ?? [])
+  }
+
   init(_ layer: FullyConnected, _ engine: MatrixEngine, _ stateDict: StateDict) throws {
     let layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
     let matrix = FloatBuffer(count: layout.count)

@@ -26,10 +26,15 @@ struct PlanOutline: Sendable {
     let inputs: [Int]
     let output: Int
 
-    /// The node that a convolution adds to its result, where that may lie where the output goes.
-    var residual: Int? {
-      if case .convolution(_, _, let residual) = kind, residual != inputs[0] { return residual }
-      return nil
+    /// The nodes whose place the result may take, where nobody needs them after this step: what is read
+    /// element by element, each before it is written, and what a convolution adds to its result.
+    var replaceable: [Int] {
+      switch kind {
+      case .convolution(_, _, let residual): residual.map { $0 == inputs[0] ? [] : [$0] } ?? []
+      case .affine, .relu, .sigmoid, .add: inputs
+      case .gate(_, let residual), .groupNorm(_, _, let residual): [inputs[0]] + (residual.map { [$0] } ?? [])
+      default: []
+      }
     }
   }
 
@@ -37,11 +42,18 @@ struct PlanOutline: Sendable {
     case convolution(ConvolutionStep, WeightStore.Layer, residual: Int?)
     case linear(FullyConnected, floor: Float)
     case affine(BatchNormalization, floor: Float)
+    case groupNorm(GroupNormStep, GroupNormalization, residual: Int?)
     case add(floor: Float)
+    case gate(GateStep, residual: Int?)
     case relu
+    case sigmoid
     case maxPool(ConvolutionGeometry)
-    case averagePool(ConvolutionGeometry)
+    case averagePool(AveragePoolingAxes)
+    case squeeze(SqueezeStep)
     case adaptiveAveragePool(ConvolutionGeometry)
+    case blurPool(ConvolutionGeometry)
+    case channelConvolution(ChannelConvolution)
+    case subsample(Subsampling, ConvolutionGeometry)
     case flatten
   }
 
@@ -76,6 +88,8 @@ struct PlanOutline: Sendable {
       case .convolution(_, let layer, _): (step.output, layer)
       case .linear(let layer, _): (step.output, .linear(layer))
       case .affine(let norm, _): (step.output, .affine(norm))
+      case .groupNorm(_, let norm, _): (step.output, .groupNorm(norm))
+      case .channelConvolution(let convolution): (step.output, .channelConvolution(convolution))
       default: nil
       }
     }
@@ -85,6 +99,12 @@ struct PlanOutline: Sendable {
     PlanMemory(
       weights: layers.reduce(0) { $0 + $1.layer.packedCount(engine) } * MemoryLayout<Float>.stride,
       workspace: (buffers.sizes.reduce(0, +) + scratchCount) * MemoryLayout<Float>.stride)
+  }
+
+  /// Multiplications and additions of a pass, as the definitions have them.
+  var operationCount: Int {
+    segments.flatMap(\.steps).reduce(0) { $0 + $1.operationCount(channels: shapes[$1.output][1]) }
+      * shapes[0][0]
   }
 
   // MARK: Compilation
@@ -97,7 +117,7 @@ struct PlanOutline: Sendable {
   /// Operations that follow each other at one resolution agree on the smallest number, as a chunk that
   /// is not handed on gains nothing.
   private static func chunks(of operations: [FusedOperation], _ shapes: [[Int]]) -> [Int] {
-    func resolution(_ operation: FusedOperation) -> ArraySlice<Int> { shapes[operation.output].dropFirst(2) }
+    let resolutions = resolutions(of: operations, shapes)
     var chunks: [Int] = []
     for operation in operations {
       let images = shapes[operation.output][0]
@@ -111,13 +131,24 @@ struct PlanOutline: Sendable {
     var start = 0
     while start < operations.count {
       let end =
-        (start..<operations.count).first { resolution(operations[$0]) != resolution(operations[start]) }
-        ?? operations.count
+        (start..<operations.count).first { resolutions[$0] != resolutions[start] } ?? operations.count
       let smallest = chunks[start..<end].min() ?? 1
       for index in start..<end { chunks[index] = smallest }
       start = end
     }
     return chunks
+  }
+
+  /// Height and width of each operation's result. A gate is a pixel an image, but belongs to the resolution of
+  /// what it is made from and multiplied with: to part there would send a block's images out of cache.
+  private static func resolutions(of operations: [FusedOperation], _ shapes: [[Int]]) -> [[Int]] {
+    var resolutions = operations.map { Array(shapes[$0.output].dropFirst(2)) }
+    let pixel = [1, 1]
+    for index in resolutions.indices.dropFirst() where resolutions[index] == pixel {
+      let before = resolutions[index - 1]
+      if resolutions[index...].first(where: { $0 != pixel }) == before { resolutions[index] = before }
+    }
+    return resolutions
   }
 
   private static func step(
@@ -126,8 +157,25 @@ struct PlanOutline: Sendable {
     func geometry(_ window: Window) -> ConvolutionGeometry {
       ConvolutionGeometry(input: shapes[fused.inputs[0]], output: shapes[fused.output], window: window)
     }
+    /// The windows of average-pooling along a dimension, with so many elements of padding before the input.
+    func axis(_ dimension: Int, _ window: Window, padding: Int, _ divisor: PoolingAxis.Divisor) -> PoolingAxis
+    {
+      PoolingAxis(
+        size: input[dimension], count: shapes[fused.output][dimension], kernel: window.kernel,
+        stride: window.stride, padding: padding, divisor: divisor)
+    }
+    func averagePool(_ rows: PoolingAxis, _ columns: PoolingAxis) -> Kind {
+      rows.isMeanOfAll && columns.isMeanOfAll
+        ? squeeze() : .averagePool(AveragePoolingAxes(rows: rows, columns: columns))
+    }
+    func squeeze() -> Kind {
+      .squeeze(SqueezeStep(pixels: pixels, channels: input[1], images: images, threads: options.threads))
+    }
     let floor: Float = fused.relu ? 0 : -.infinity
+    let input = shapes[fused.inputs[0]]
+    let pixels = input.dropFirst(2).reduce(1, *)
     var inputs = fused.inputs
+    if let residual = fused.residual { inputs.append(residual) }
     let kind: Kind
     switch fused.operation {
     case .conv2d(let convolution):
@@ -137,14 +185,35 @@ struct PlanOutline: Sendable {
         options)
       kind = .convolution(
         step, .convolution(convolution, fused.norm, step.algorithm), residual: fused.residual)
-      if let residual = fused.residual { inputs.append(residual) }
     case .linear(let layer): kind = .linear(layer, floor: floor)
     case .batchNorm2d(let norm): kind = .affine(norm, floor: floor)
+    case .groupNorm(let norm):
+      let step = GroupNormStep(norm, pixels: pixels, images: images, threads: options.threads, floor: floor)
+      kind = .groupNorm(step, norm, residual: fused.residual)
     case .add: kind = .add(floor: floor)
+    case .multiply:
+      let step = GateStep(
+        pixels: pixels, channels: input[1], images: images, threads: options.threads, floor: floor)
+      kind = .gate(step, residual: fused.residual)
     case .relu, .input: kind = .relu
+    case .sigmoid: kind = .sigmoid
     case .maxPool2d(let window): kind = .maxPool(geometry(window))
-    case .avgPool2d(let window): kind = .averagePool(geometry(window))
+    case .avgPool2d(let window, let countIncludePad):
+      let divisor = countIncludePad ? PoolingAxis.Divisor.padded : .inside
+      kind = averagePool(
+        axis(2, window, padding: window.padding, divisor), axis(3, window, padding: window.padding, divisor))
+    case .avgPool2dSame(let kernel, let stride):
+      func same(_ dimension: Int) -> PoolingAxis {
+        let zeros = max(0, (shapes[fused.output][dimension] - 1) * stride + kernel - input[dimension])
+        return axis(dimension, Window(kernel: kernel, stride: stride), padding: zeros / 2, .whole)
+      }
+      kind = averagePool(same(2), same(3))
+    case .adaptiveAvgPool2d(1, 1): kind = squeeze()
     case .adaptiveAvgPool2d: kind = .adaptiveAveragePool(geometry(Window(kernel: 1)))
+    case .blurPool2d(let window): kind = .blurPool(geometry(window))
+    case .channelConvolution(let convolution): kind = .channelConvolution(convolution)
+    case .subsample(let subsampling):
+      kind = .subsample(subsampling, geometry(Window(kernel: 1, stride: subsampling.stride)))
     case .flatten: kind = .flatten
     }
     return Step(kind: kind, inputs: inputs, output: fused.output)
@@ -154,17 +223,24 @@ struct PlanOutline: Sendable {
 extension PlanOutline.Step {
   /// Floats of scratch that all threads need together.
   fileprivate func scratchCount(images: Int, threads: Int) -> Int {
-    if case .convolution(let step, _, _) = kind { return step.scratchCount(images: images, threads: threads) }
-    return 0
+    switch kind {
+    case .convolution(let step, _, _): step.scratchCount(images: images, threads: threads)
+    case .groupNorm(let step, _, _): step.scratchCount(images: images)
+    case .squeeze(let step): step.scratchCount(images: images)
+    default: 0
+    }
   }
 
   /// Multiplications and additions for an image, as the definitions of convolution and product have them.
-  var operationCount: Int {
+  ///
+  /// - Parameter channels: those of the result.
+  func operationCount(channels: Int) -> Int {
     switch kind {
     case .convolution(let step, .convolution(let convolution, _, _), _):
       2 * step.geometry.outPixels * convolution.outChannels * step.geometry.taps * convolution.inChannels
         / convolution.groups
     case .linear(let layer, _): 2 * layer.inFeatures * layer.outFeatures
+    case .channelConvolution(let convolution): 2 * convolution.kernel * channels
     default: 0
     }
   }

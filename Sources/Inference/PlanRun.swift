@@ -71,35 +71,56 @@ extension Plan {
     case .affine(_, let floor):
       guard let weights = weights[step.output] else { return }
       let channels = shape[1]
-      split(images.count * imageCount / channels, context) { pixels in
-        for pixel in pixels {
-          kernels.affine(
-            input + pixel * channels, weights.matrix.start, weights.bias.start, channels, floor,
-            output + pixel * channels)
-        }
+      context.split(images.count * imageCount / channels) { pixels in
+        let start = pixels.lowerBound * channels
+        kernels.affine(
+          input + start, pixels.count, channels, weights.matrix.start, weights.bias.start, nil, floor,
+          output + start)
       }
+    case .groupNorm(let norm, _, let residual):
+      guard let weights = weights[step.output] else { return }
+      norm.run(
+        context, images: images.count, weights, input, residual: residual.map { ConstantFloats(start($0)) },
+        to: output)
     case .add(let floor):
       let other = ConstantFloats(start(step.inputs[1]))
-      split(images.count * imageCount, context) { range in
+      context.split(images.count * imageCount) { range in
         kernels.add(
           input + range.lowerBound, other + range.lowerBound, range.count, floor, output + range.lowerBound)
       }
+    case .gate(let gate, let residual):
+      gate.run(
+        context, images: images.count, input, gate: start(step.inputs[1]),
+        residual: residual.map { ConstantFloats(start($0)) }, to: output)
     case .relu:
-      split(images.count * imageCount, context) { range in
+      context.split(images.count * imageCount) { range in
         kernels.floor(input + range.lowerBound, range.count, 0, output + range.lowerBound)
       }
+    case .sigmoid: context.sigmoid(images.count * imageCount, input, to: output)
     case .maxPool(let geometry):
       crew.run(tasks: images.count * shape[2]) { row, _ in
         Pooling.maxRow(row, of: input, geometry, to: output, kernels)
       }
-    case .averagePool(let geometry):
+    case .averagePool(let axes):
       crew.run(tasks: images.count * shape[2]) { row, _ in
-        Pooling.averageRow(row, of: input, geometry, to: output, kernels)
+        Pooling.averageRow(row, of: input, axes, channels: shape[1], to: output, kernels)
       }
+    case .squeeze(let squeeze): squeeze.run(context, images: images.count, input, to: output)
     case .adaptiveAveragePool(let geometry):
       crew.run(tasks: images.count * shape[2]) { row, _ in
         Pooling.adaptiveRow(row, of: input, geometry, to: output, kernels)
       }
+    case .blurPool(let geometry):
+      crew.run(tasks: images.count * shape[2]) { row, _ in
+        Pooling.blurRow(row, of: input, geometry, to: output, kernels)
+      }
+    case .channelConvolution(let convolution):
+      guard let weights = weights[step.output] else { return }
+      context.convolve(
+        weights.matrix.start, taps: convolution.kernel, images: images.count, channels: shape[1], input,
+        to: output)
+    case .subsample(let subsampling, let geometry):
+      context.subsample(subsampling, geometry, images: images.count, input, to: output)
     case .flatten:
       var shape = outline.shapes[step.inputs[0]]
       shape[0] = images.count
@@ -125,14 +146,6 @@ extension Plan {
         stride: layer.outFeatures
       )
       .run(context.kernels)
-    }
-  }
-
-  /// Divides `count` elements among the threads.
-  private func split(_ count: Int, _ context: StepContext, _ body: @escaping (Range<Int>) -> Void) {
-    let size = (count + context.threads - 1) / context.threads
-    context.crew.run(tasks: (count + size - 1) / size) { block, _ in
-      body(block * size..<min(count, (block + 1) * size))
     }
   }
 

@@ -4,6 +4,14 @@
 package import Checkpoints
 package import NN
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// The definition of what a graph computes.
 package struct ReferenceInterpreter {
   private let graph: Graph
@@ -28,6 +36,17 @@ package struct ReferenceInterpreter {
       get { values[((n * shape[1] + c) * shape[2] + y) * shape[3] + x] }
       set { values[((n * shape[1] + c) * shape[2] + y) * shape[3] + x] = newValue }
     }
+
+    /// Sets each element of `[N, C, H, W]`.
+    mutating func fill(_ element: (_ n: Int, _ c: Int, _ y: Int, _ x: Int) throws -> Double) rethrows {
+      for n in 0..<shape[0] {
+        for c in 0..<shape[1] {
+          for y in 0..<shape[2] {
+            for x in 0..<shape[3] { self[n, c, y, x] = try element(n, c, y, x) }
+          }
+        }
+      }
+    }
   }
 
   /// The result of every node for `input`.
@@ -45,10 +64,25 @@ package struct ReferenceInterpreter {
       case .conv2d(let convolution): try convolve(arguments[0], convolution, &result)
       case .batchNorm2d(let norm): try normalize(arguments[0], norm, &result)
       case .linear(let layer): try multiply(arguments[0], layer, &result)
-      case .maxPool2d(let window): pool(arguments[0], window, &result) { $0.max() ?? -.infinity }
-      case .avgPool2d(let window):
-        pool(arguments[0], window, &result) { $0.reduce(0, +) / Double(window.kernel * window.kernel) }
-      case .adaptiveAvgPool2d: adaptivePool(arguments[0], &result)
+      case .groupNorm(let norm): try normalize(arguments[0], norm, &result)
+      case .sigmoid: result.values = arguments[0].values.map { 1 / (1 + exp(-$0)) }
+      case .multiply:
+        let (x, gate) = (arguments[0], arguments[1])
+        result.fill { n, c, y, column in x[n, c, y, column] * gate[n, c, 0, 0] }
+      case .maxPool2d(let window): arguments[0].maxPool(window, &result)
+      case .avgPool2d(let window, let countIncludePad):
+        arguments[0].averagePool(window, countIncludePad: countIncludePad, &result)
+      case .avgPool2dSame(let kernel, let stride):
+        arguments[0].averagePoolSame(kernel: kernel, stride: stride, &result)
+      case .adaptiveAvgPool2d: arguments[0].adaptiveAveragePool(&result)
+      case .blurPool2d(let window): arguments[0].blurPool(window, &result)
+      case .channelConvolution(let convolution): try convolve(arguments[0], convolution, &result)
+      case .subsample(let subsampling):
+        let (x, before) = (arguments[0], subsampling.channelsBefore)
+        result.fill { n, c, y, column in
+          before..<before + x.shape[1] ~= c
+            ? x[n, c - before, y * subsampling.stride, column * subsampling.stride] : 0
+        }
       }
       results.append(result)
     }
@@ -104,6 +138,33 @@ package struct ReferenceInterpreter {
     }
   }
 
+  private func normalize(_ x: Array, _ norm: GroupNormalization, _ result: inout Array) throws {
+    let (weight, bias) = (try parameter(norm.weight), try parameter(norm.bias))
+    let area = x.shape[2] * x.shape[3]
+    // The channels of a group lie next to each other, so a group's elements do.
+    let count = norm.channels / norm.groups * area
+    for start in stride(from: 0, to: x.values.count, by: count) {
+      let group = x.values[start..<start + count]
+      let mean = group.reduce(0, +) / Double(count)
+      let variance = group.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(count)
+      for index in group.indices {
+        let channel = index / area % norm.channels
+        result.values[index] =
+          (x.values[index] - mean) / (variance + norm.eps).squareRoot() * weight[channel] + bias[channel]
+      }
+    }
+  }
+
+  private func convolve(_ x: Array, _ convolution: ChannelConvolution, _ result: inout Array) throws {
+    let weight = try parameter(convolution.weight)
+    result.fill { n, c, _, _ in
+      weight.indices.reduce(0) { sum, tap in
+        let channel = c + tap - weight.count / 2
+        return 0..<x.shape[1] ~= channel ? sum + weight[tap] * x[n, channel, 0, 0] : sum
+      }
+    }
+  }
+
   private func multiply(_ x: Array, _ layer: FullyConnected, _ result: inout Array) throws {
     let weight = try parameter(layer.weight)
     let bias = try layer.bias.map(parameter)
@@ -117,46 +178,4 @@ package struct ReferenceInterpreter {
       }
     }
   }
-
-  private func pool(_ x: Array, _ window: Window, _ result: inout Array, _ combine: ([Double]) -> Double) {
-    for n in 0..<result.shape[0] {
-      for c in 0..<result.shape[1] {
-        for y in 0..<result.shape[2] {
-          for column in 0..<result.shape[3] {
-            var inside: [Double] = []
-            for ky in 0..<window.kernel {
-              for kx in 0..<window.kernel {
-                let row = y * window.stride + ky * window.dilation - window.padding
-                let place = column * window.stride + kx * window.dilation - window.padding
-                if 0..<x.shape[2] ~= row, 0..<x.shape[3] ~= place { inside.append(x[n, c, row, place]) }
-              }
-            }
-            result[n, c, y, column] = combine(inside)
-          }
-        }
-      }
-    }
-  }
-
-  private func adaptivePool(_ x: Array, _ result: inout Array) {
-    let (height, width) = (result.shape[2], result.shape[3])
-    for n in 0..<result.shape[0] {
-      for c in 0..<result.shape[1] {
-        for y in 0..<height {
-          for column in 0..<width {
-            let rows = adaptiveWindow(y, of: height, over: x.shape[2])
-            let places = adaptiveWindow(column, of: width, over: x.shape[3])
-            var sum = 0.0
-            for row in rows { for place in places { sum += x[n, c, row, place] } }
-            result[n, c, y, column] = sum / Double(rows.count * places.count)
-          }
-        }
-      }
-    }
-  }
-}
-
-/// The part of `size` elements that output `index` of `count` is the mean of, as PyTorch divides it.
-func adaptiveWindow(_ index: Int, of count: Int, over size: Int) -> Range<Int> {
-  index * size / count..<((index + 1) * size + count - 1) / count
 }

@@ -29,17 +29,23 @@ package struct StepTiming: Sendable {
           }
         case .linear(let layer, _): name = String(layer.weight.dropLast(".weight".count))
         case .affine: name = name.isEmpty ? "batch norm" : name
+        case .groupNorm(_, let norm, _): name = String(norm.weight.dropLast(".weight".count))
+        case .channelConvolution(let layer): name = String(layer.weight.dropLast(".weight".count))
         case .add: name = "add"
+        case .gate: name = name.isEmpty ? "gate" : name
+        case .sigmoid: name = "sigmoid"
+        case .subsample: name = name.isEmpty ? "shortcut" : name
         case .relu: name = "relu"
         case .flatten: name = "flatten"
-        case .maxPool, .averagePool, .adaptiveAveragePool: name = name.isEmpty ? "pooling" : name
+        case .maxPool, .averagePool, .squeeze, .adaptiveAveragePool, .blurPool:
+          name = name.isEmpty ? "pooling" : name
         }
         let shapes = outline.shapes
         return StepTiming(
           name: name,
           shapes: (Array(shapes[step.inputs[0]].dropFirst()), Array(shapes[step.output].dropFirst())),
           algorithm: algorithm, images: segment.images,
-          operationCount: step.operationCount * (shapes[0].first ?? 1))
+          operationCount: step.operationCount(channels: shapes[step.output][1]) * shapes[0][0])
       }
     }
   }

@@ -15,6 +15,10 @@ final class WeightStore: Sendable {
     case linear(FullyConnected)
     /// A BatchNorm that follows no convolution: its factors are the matrix, its shifts the bias.
     case affine(BatchNormalization)
+    /// Its weight is the matrix.
+    case groupNorm(GroupNormalization)
+    /// Its kernel is the matrix.
+    case channelConvolution(ChannelConvolution)
   }
 
   /// What makes packed weights the same.
@@ -33,6 +37,8 @@ final class WeightStore: Sendable {
         (weight, self.norm, tile) = (convolution.weight, norm?.variance, algorithm.tile)
       case .linear(let layer): (weight, norm, tile) = (layer.weight, nil, nil)
       case .affine(let norm): (weight, self.norm, tile) = (norm.weight, norm.variance, nil)
+      case .groupNorm(let norm): (weight, self.norm, tile) = (norm.weight, nil, nil)
+      case .channelConvolution(let layer): (weight, norm, tile) = (layer.weight, nil, nil)
       }
     }
   }
@@ -75,6 +81,8 @@ extension WeightStore.Layer {
     case .linear(let layer):
       WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures).count
     case .affine(let norm): norm.channels
+    case .groupNorm(let norm): norm.channels
+    case .channelConvolution(let convolution): convolution.kernel
     }
   }
 
@@ -84,6 +92,8 @@ extension WeightStore.Layer {
       try PackedWeights(convolution, norm: norm, FilterBank(convolution, algorithm, engine), stateDict)
     case .linear(let layer): try PackedWeights(layer, engine, stateDict)
     case .affine(let norm): try PackedWeights(norm, stateDict)
+    case .groupNorm(let norm): try PackedWeights(weight: norm.weight, bias: norm.bias, stateDict)
+    case .channelConvolution(let layer): try PackedWeights(weight: layer.weight, bias: nil, stateDict)
     }
   }
 }

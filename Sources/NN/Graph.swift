@@ -7,13 +7,25 @@ public enum Operation: Sendable, Equatable {
   case input
   case conv2d(Convolution)
   case batchNorm2d(BatchNormalization)
+  case groupNorm(GroupNormalization)
   case linear(FullyConnected)
   case relu
+  case sigmoid
   /// The sum of two tensors of the same shape.
   case add
+  /// `[N, C, H, W]` times `[N, C, 1, 1]`: a factor for each channel of each image.
+  case multiply
   case maxPool2d(Window)
-  case avgPool2d(Window)
+  /// The mean of each window: of all its elements, or of those that are not padding.
+  case avgPool2d(Window, countIncludePad: Bool)
+  /// The mean of each window over an input that is padded with zeros until there is a window for every
+  /// `stride` elements; an odd one of them goes behind. They count.
+  case avgPool2dSame(kernel: Int, stride: Int)
   case adaptiveAvgPool2d(height: Int, width: Int)
+  /// Each window of 3 × 3 weighted by `[1, 2, 1] ⊗ [1, 2, 1] / 16`; padding reflects the input.
+  case blurPool2d(Window)
+  case channelConvolution(ChannelConvolution)
+  case subsample(Subsampling)
   case flatten
 }
 
@@ -27,19 +39,25 @@ public struct Window: Sendable, Equatable {
   public let padding: Int
   /// The step from one element of the window to the next.
   public let dilation: Int
+  /// Whether the last window may begin in the input, or in the padding before it, and end behind the
+  /// padding.
+  public let ceilMode: Bool
 
   /// A window of `kernel` × `kernel` elements.
-  public init(kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1) {
+  public init(kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1, ceilMode: Bool = false) {
     self.kernel = kernel
     self.stride = stride
     self.padding = padding
     self.dilation = dilation
+    self.ceilMode = ceilMode
   }
 
-  /// How many windows fit along a dimension of `size` elements: 0 or less when none does.
+  /// How many windows there are along a dimension of `size` elements: 0 when none fits.
   public func count(_ size: Int) -> Int {
-    let room = size + 2 * padding - dilation * (kernel - 1) - 1
-    return room < 0 ? 0 : room / stride + 1
+    let room = size + 2 * padding - dilation * (kernel - 1) - 1 + (ceilMode ? stride - 1 : 0)
+    guard room >= 0 else { return 0 }
+    let last = room / stride
+    return ceilMode && last * stride >= size + padding ? last : last + 1
   }
 }
 
@@ -85,6 +103,43 @@ public struct BatchNormalization: Sendable, Equatable {
   public let channels: Int
   /// Added to the variance.
   public let eps: Double
+}
+
+/// `(x − mean) / √(variance + eps) · weight + bias`, where mean and variance are those of a group of
+/// channels of an image.
+public struct GroupNormalization: Sendable, Equatable {
+  /// The name of the weight, `[channels]`.
+  public let weight: String
+  /// The name of the bias, `[channels]`.
+  public let bias: String
+  /// Channels of input and output.
+  public let channels: Int
+  /// Into how many groups the channels are divided.
+  public let groups: Int
+  /// Added to the variance.
+  public let eps: Double
+}
+
+/// A convolution along the channels of `[N, C, 1, 1]`: one kernel, with zeros before the first channel
+/// and behind the last.
+public struct ChannelConvolution: Sendable, Equatable {
+  /// The name of the weight, `[1, 1, kernel]`.
+  public let weight: String
+  /// Elements of the kernel, an odd number.
+  public let kernel: Int
+}
+
+/// Every `stride`th pixel along height and width, with channels of zeros before and behind the others.
+public struct Subsampling: Sendable, Equatable {
+  /// The step from one pixel to the next.
+  public let stride: Int
+  /// Channels of the input.
+  public let inChannels: Int
+  /// Channels of the output.
+  public let outChannels: Int
+
+  /// Channels of zeros before those of the input; the rest of the new ones comes behind.
+  public var channelsBefore: Int { (outChannels - inChannels) / 2 }
 }
 
 /// `x · weightᵀ + bias`, by the names of these parameters.
@@ -152,9 +207,14 @@ public struct Value {
   }
 
   /// The elementwise sum.
-  public static func + (a: Value, b: Value) -> Value {
+  public static func + (a: Value, b: Value) -> Value { a.applying(.add, with: b) }
+
+  /// `[N, C, H, W]` times a gate `[N, C, 1, 1]`: each channel of each image by its factor.
+  public static func * (x: Value, gate: Value) -> Value { x.applying(.multiply, with: gate) }
+
+  private func applying(_ operation: Operation, with other: Value) -> Value {
     Value(
-      node: a.recorder.append(Graph.Node(operation: .add, inputs: [a.node, b.node])), recorder: a.recorder)
+      node: recorder.append(Graph.Node(operation: operation, inputs: [node, other.node])), recorder: recorder)
   }
 
   /// Notes that this value is the output of the module at `path`.

@@ -43,16 +43,53 @@ extension Operation {
   fileprivate func shape(_ shapes: [[Int]]) throws(InputError) -> [Int] {
     let x = shapes[0]
     switch self {
-    case .input, .relu: return x
+    case .input, .relu, .sigmoid: return x
     case .batchNorm2d(let norm):
       try check(x, rank: 4, channels: norm.channels)
+      return x
+    case .groupNorm(let norm):
+      try check(x, rank: 4, channels: norm.channels)
+      guard norm.groups > 0, norm.channels.isMultiple(of: norm.groups) else {
+        throw InputError("\(norm.channels) channels can't be divided into \(norm.groups) groups.")
+      }
       return x
     case .conv2d(let convolution):
       try check(x, rank: 4, channels: convolution.inChannels)
       return [x[0], convolution.outChannels] + (try windows(convolution.window, x))
-    case .maxPool2d(let window), .avgPool2d(let window):
+    case .maxPool2d(let window), .avgPool2d(let window, _):
       try check(x, rank: 4)
+      guard window.padding * 2 <= window.dilation * (window.kernel - 1) + 1 else {
+        throw InputError(
+          "a padding of \(window.padding) is more than half of the window of \(window.kernel) × \(window.kernel)."
+        )
+      }
       return [x[0], x[1]] + (try windows(window, x))
+    case .avgPool2dSame(_, let stride):
+      try check(x, rank: 4)
+      return [x[0], x[1], (x[2] + stride - 1) / stride, (x[3] + stride - 1) / stride]
+    case .blurPool2d(let window):
+      try check(x, rank: 4)
+      guard min(x[2], x[3]) > window.padding else {
+        throw InputError(
+          "\(x[2]) × \(x[3]) is too small to be reflected; it takes at least \(window.padding + 1) × \(window.padding + 1)."
+        )
+      }
+      return [x[0], x[1]] + (try windows(window, x))
+    case .channelConvolution(let convolution):
+      guard x.count == 4, x[2] == 1, x[3] == 1 else {
+        throw InputError("\(x) arrives where [N, C, 1, 1] is due.")
+      }
+      guard !convolution.kernel.isMultiple(of: 2) else {
+        throw InputError("a kernel of \(convolution.kernel) channels has no middle; take an odd number.")
+      }
+      return x
+    case .subsample(let subsampling):
+      try check(x, rank: 4, channels: subsampling.inChannels)
+      let (channels, stride) = (subsampling.outChannels, subsampling.stride)
+      guard channels >= x[1] else {
+        throw InputError("a shortcut from \(x[1]) channels to \(channels) can't be made of zeros.")
+      }
+      return [x[0], channels, (x[2] + stride - 1) / stride, (x[3] + stride - 1) / stride]
     case .adaptiveAvgPool2d(let height, let width):
       try check(x, rank: 4)
       return [x[0], x[1], height, width]
@@ -62,6 +99,11 @@ extension Operation {
     case .flatten: return [x[0], x.dropFirst().reduce(1, *)]
     case .add:
       guard shapes[1] == x else { throw InputError("\(x) and \(shapes[1]) can't be added.") }
+      return x
+    case .multiply:
+      guard x.count == 4, shapes[1] == [x[0], x[1], 1, 1] else {
+        throw InputError("\(x) can't be multiplied by \(shapes[1]); that takes a gate [N, C, 1, 1].")
+      }
       return x
     }
   }

@@ -56,17 +56,38 @@ public enum ChannelKernels {
     forEach(V.self, count, whole: { apply(V.self, $0) }, single: { apply(Float.self, $0) })
   }
 
-  /// `target = max(scale · source + shift, floor)`, for one pixel.
+  /// `target = max(source · scale + shift + residual, floor)` for some pixels; `scale` and `shift` have one
+  /// element a channel, and nil stands for zeros. The target may be the source or the residual.
   @inlinable @inline(__always)
   public static func affine<V: FloatVector>(
-    _: V.Type, _ source: ConstantFloats, scale: ConstantFloats, shift: ConstantFloats, count: Int,
-    floor: Float, to target: Floats
+    _: V.Type, _ source: ConstantFloats, pixels: Int, channels: Int, scale: ConstantFloats,
+    shift: ConstantFloats?, residual: ConstantFloats?, floor: Float, to target: Floats
   ) {
-    @inline(__always) func apply<W: FloatVector>(_: W.Type, _ index: Int) {
-      let value = W.load(source + index) * W.load(scale + index) + W.load(shift + index)
-      value.atLeast(W(repeating: floor)).store(target + index)
+    @inline(__always) func apply<W: FloatVector>(
+      _: W.Type, _ start: Int, _ channel: Int, _ shift: ConstantFloats?, _ residual: ConstantFloats?
+    ) {
+      var value = W.load(source + (start &+ channel)) * W.load(scale + channel)
+      if let shift { value = value + W.load(shift + channel) }
+      if let residual { value = value + W.load(residual + (start &+ channel)) }
+      value.atLeast(W(repeating: floor)).store(target + (start &+ channel))
     }
-    forEach(V.self, count, whole: { apply(V.self, $0) }, single: { apply(Float.self, $0) })
+    @inline(__always) func applyToAll(_ shift: ConstantFloats?, _ residual: ConstantFloats?) {
+      var pixel = 0
+      while pixel < pixels {
+        let start = pixel &* channels
+        forEach(
+          V.self, channels, whole: { apply(V.self, start, $0, shift, residual) },
+          single: { apply(Float.self, start, $0, shift, residual) })
+        pixel &+= 1
+      }
+    }
+    // A loop for each case, so that none asks at every element what there is to add.
+    switch (shift, residual) {
+    case (nil, nil): applyToAll(nil, nil)
+    case (nil, let residual?): applyToAll(nil, residual)
+    case (let shift?, nil): applyToAll(shift, nil)
+    case (let shift?, let residual?): applyToAll(shift, residual)
+    }
   }
 
   /// `target = max(source, floor)`.
@@ -104,7 +125,8 @@ public enum ChannelKernels {
     forEach(V.self, channels, whole: { apply(V.self, $0) }, single: { apply(Float.self, $0) })
   }
 
-  /// The sum of `rows` × `columns` pixels times `scale`, channel by channel.
+  /// The sum of `rows` × `columns` pixels times `scale`, channel by channel. Each row has a sum of its own,
+  /// so that large windows lose no accuracy.
   @inlinable @inline(__always)
   public static func sum<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, rows: Int, columns: Int, rowStride: Int, channels: Int,
@@ -114,14 +136,36 @@ public enum ChannelKernels {
       var sum = W(repeating: 0)
       var row = 0
       while row < rows {
+        var sumOfRow = W(repeating: 0)
         var column = 0
         while column < columns {
-          sum = sum + W.load(source + (row &* rowStride &+ column &* channels &+ channel))
+          sumOfRow = sumOfRow + W.load(source + (row &* rowStride &+ column &* channels &+ channel))
           column &+= 1
         }
+        sum = sum + sumOfRow
         row &+= 1
       }
       (sum * W(repeating: scale)).store(target + channel)
+    }
+    forEach(V.self, channels, whole: { apply(V.self, $0) }, single: { apply(Float.self, $0) })
+  }
+
+  /// The sum of 3 × 3 pixels weighted by `[1, 2, 1] ⊗ [1, 2, 1] / 16`, channel by channel.
+  ///
+  /// - Parameter pixels: 9 pointers to the pixels' channels, row by row.
+  @inlinable @inline(__always)
+  public static func blur<V: FloatVector>(
+    _: V.Type, _ pixels: UnsafePointer<ConstantFloats>, channels: Int, to target: Floats
+  ) {
+    let (p0, p1, p2) = (pixels[0], pixels[1], pixels[2])
+    let (p3, p4, p5) = (pixels[3], pixels[4], pixels[5])
+    let (p6, p7, p8) = (pixels[6], pixels[7], pixels[8])
+    @inline(__always) func apply<W: FloatVector>(_: W.Type, _ channel: Int) {
+      @inline(__always) func load(_ pixel: ConstantFloats) -> W { W.load(pixel + channel) }
+      let corners = (load(p0) + load(p2)) + (load(p6) + load(p8))
+      let edges = (load(p1) + load(p3)) + (load(p5) + load(p7))
+      let sum = corners + edges * W(repeating: 2) + load(p4) * W(repeating: 4)
+      (sum * W(repeating: 1 / 16)).store(target + channel)
     }
     forEach(V.self, channels, whole: { apply(V.self, $0) }, single: { apply(Float.self, $0) })
   }

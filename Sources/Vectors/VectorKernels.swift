@@ -50,12 +50,11 @@ public final class VectorKernels: Sendable {
   public let add:
     @Sendable (_ a: ConstantFloats, _ b: ConstantFloats, _ count: Int, _ floor: Float, _ target: Floats)
       -> Void
-  /// ``ChannelKernels/affine(_:_:scale:shift:count:floor:to:)``.
+  /// ``ChannelKernels/affine(_:_:pixels:channels:scale:shift:residual:floor:to:)``.
   public let affine:
     @Sendable (
-      _ source: ConstantFloats, _ scale: ConstantFloats, _ shift: ConstantFloats, _ count: Int,
-      _ floor: Float,
-      _ target: Floats
+      _ source: ConstantFloats, _ pixels: Int, _ channels: Int, _ scale: ConstantFloats,
+      _ shift: ConstantFloats?, _ residual: ConstantFloats?, _ floor: Float, _ target: Floats
     ) -> Void
   /// ``ChannelKernels/floor(_:_:count:floor:to:)``.
   public let floor:
@@ -72,6 +71,21 @@ public final class VectorKernels: Sendable {
       _ source: ConstantFloats, _ rows: Int, _ columns: Int, _ rowStride: Int, _ channels: Int,
       _ scale: Float,
       _ target: Floats
+    ) -> Void
+  /// ``ChannelKernels/blur(_:_:channels:to:)``.
+  public let blur:
+    @Sendable (_ pixels: UnsafePointer<ConstantFloats>, _ channels: Int, _ target: Floats) -> Void
+  /// ``StatisticsKernels/sums(_:_:pixels:channels:block:to:)``.
+  public let sums:
+    @Sendable (
+      _ source: ConstantFloats, _ pixels: Int, _ channels: Int, _ block: Floats,
+      _ sums: UnsafeMutablePointer<Double>
+    ) -> Void
+  /// ``StatisticsKernels/moments(_:_:pixels:channels:block:means:squares:)``.
+  public let moments:
+    @Sendable (
+      _ source: ConstantFloats, _ pixels: Int, _ channels: Int, _ block: Floats,
+      _ means: UnsafeMutablePointer<Double>, _ squares: UnsafeMutablePointer<Double>
     ) -> Void
   /// ``ChannelKernels/copy(_:_:count:to:)``.
   public let copy: @Sendable (_ source: ConstantFloats, _ count: Int, _ target: Floats) -> Void
@@ -121,7 +135,10 @@ public final class VectorKernels: Sendable {
         V.self, $0, rows: $1, columns: $2, stride: $3, bias: $4, residual: $5, floor: $6)
     }
     add = { ChannelKernels.add(V.self, $0, $1, count: $2, floor: $3, to: $4) }
-    affine = { ChannelKernels.affine(V.self, $0, scale: $1, shift: $2, count: $3, floor: $4, to: $5) }
+    affine = {
+      ChannelKernels.affine(
+        V.self, $0, pixels: $1, channels: $2, scale: $3, shift: $4, residual: $5, floor: $6, to: $7)
+    }
     floor = { ChannelKernels.floor(V.self, $0, count: $1, floor: $2, to: $3) }
     maximum = {
       ChannelKernels.maximum(V.self, $0, rows: $1, columns: $2, rowStride: $3, channels: $4, to: $5)
@@ -129,6 +146,12 @@ public final class VectorKernels: Sendable {
     sum = {
       ChannelKernels.sum(
         V.self, $0, rows: $1, columns: $2, rowStride: $3, channels: $4, scale: $5, to: $6)
+    }
+    blur = { ChannelKernels.blur(V.self, $0, channels: $1, to: $2) }
+    sums = { StatisticsKernels.sums(V.self, $0, pixels: $1, channels: $2, block: $3, to: $4) }
+    moments = {
+      StatisticsKernels.moments(
+        V.self, $0, pixels: $1, channels: $2, block: $3, means: $4, squares: $5)
     }
     panelColumns = MatrixKernel.panelColumns(V.self)
     tileRows = MatrixKernel.tileRows(V.self)

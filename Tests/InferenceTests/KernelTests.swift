@@ -33,8 +33,19 @@ import Vectors
     check(result, zip(a, b).map { max(0, $0 + $1) }, kernels, "add")
     kernels.floor(a, count, -0.5, &result)
     check(result, a.map { max(-0.5, $0) }, kernels, "floor")
-    kernels.affine(a, b, c, count, -.infinity, &result)
-    check(result, a.indices.map { a[$0] * b[$0] + c[$0] }, kernels, "affine")
+    // 3 pixels.
+    let (pixels, added) = (values(3 * count), values(3 * count))
+    for (shift, residual) in [(nil, nil), (c, nil), (nil, added), (c, added)] {
+      for floor in [0, -Float.infinity] {
+        var result = [Float](repeating: .nan, count: 3 * count)
+        kernels.affine(pixels, 3, count, b, shift, residual, floor, &result)
+        let expected = pixels.indices.map { index in
+          max(
+            floor, pixels[index] * b[index % count] + (shift?[index % count] ?? 0) + (residual?[index] ?? 0))
+        }
+        check(result, expected, kernels, "affine")
+      }
+    }
 
     // 3 rows of a matrix that is 5 columns wider than the block.
     let stride = count + 5

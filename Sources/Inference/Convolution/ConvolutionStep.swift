@@ -97,4 +97,12 @@ struct StepContext {
   let kernels: VectorKernels
   /// Memory that any step may overwrite.
   let scratch: Floats
+
+  /// Divides `count` elements among the threads.
+  func split(_ count: Int, _ body: @escaping (Range<Int>) -> Void) {
+    let size = (count + threads - 1) / threads
+    crew.run(tasks: (count + size - 1) / size) { block, _ in
+      body(block * size..<min(count, (block + 1) * size))
+    }
+  }
 }

@@ -2,6 +2,50 @@
 
 import Vectors
 
+/// What average-pooling sees and divides by along height and width.
+struct AveragePoolingAxes {
+  let rows: PoolingAxis
+  let columns: PoolingAxis
+}
+
+/// The windows of average-pooling along one dimension.
+struct PoolingAxis {
+  /// Elements of the input.
+  let size: Int
+  /// Elements of the output.
+  let count: Int
+  let kernel: Int
+  let stride: Int
+  /// Elements of padding before the input.
+  let padding: Int
+  let divisor: Divisor
+
+  /// What a window's sum is divided by.
+  enum Divisor {
+    /// All of its elements.
+    case whole
+    /// Those in the input and in the padding on either side of it.
+    case padded
+    /// Those in the input.
+    case inside
+  }
+
+  /// The elements of the input in the window at `index`, and the number to divide by.
+  func window(_ index: Int) -> (elements: Range<Int>, divisor: Int) {
+    let start = index * stride - padding
+    let first = max(0, start)
+    let elements = first..<max(first, min(size, start + kernel))
+    switch divisor {
+    case .whole: return (elements, kernel)
+    case .padded: return (elements, min(size + padding, start + kernel) - start)
+    case .inside: return (elements, elements.count)
+    }
+  }
+
+  /// Whether there is one window, of all elements.
+  var isMeanOfAll: Bool { count == 1 && window(0) == (0..<size, size) }
+}
+
 enum Pooling {
   /// One output row (all x, all channels) of max-pooling. NaN wins, as in PyTorch.
   static func maxRow(
@@ -15,15 +59,41 @@ enum Pooling {
     }
   }
 
-  /// One output row of average-pooling, where padding counts as zeros.
+  /// One output row of average-pooling.
   static func averageRow(
+    _ row: Int, of input: ConstantFloats, _ axes: AveragePoolingAxes, channels: Int, to output: Floats,
+    _ kernels: VectorKernels
+  ) {
+    let (image, y) = row.quotientAndRemainder(dividingBy: axes.rows.count)
+    let (rows, height) = axes.rows.window(y)
+    for x in 0..<axes.columns.count {
+      let (columns, width) = axes.columns.window(x)
+      let pixel = (image * axes.rows.size + rows.lowerBound) * axes.columns.size + columns.lowerBound
+      kernels.sum(
+        input + pixel * channels, rows.count, columns.count, axes.columns.size * channels, channels,
+        1 / Float(height * width), output + (row * axes.columns.count + x) * channels)
+    }
+  }
+
+  /// One output row of blur-pooling.
+  static func blurRow(
     _ row: Int, of input: ConstantFloats, _ geometry: ConvolutionGeometry, to output: Floats,
     _ kernels: VectorKernels
   ) {
-    forEachPixel(row, geometry) { source, rows, columns, target in
-      kernels.sum(
-        input + source, rows, columns, geometry.inWidth * geometry.inChannels, geometry.inChannels,
-        1 / Float(geometry.taps), output + target)
+    let channels = geometry.inChannels
+    let (image, y) = row.quotientAndRemainder(dividingBy: geometry.outHeight)
+    withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: 9) { pixels in
+      guard let pixels = pixels.baseAddress else { return }
+      for x in 0..<geometry.outWidth {
+        for tapY in 0..<3 {
+          let inY = reflected(y * geometry.stride + tapY - geometry.padding, in: geometry.inHeight)
+          for tapX in 0..<3 {
+            let inX = reflected(x * geometry.stride + tapX - geometry.padding, in: geometry.inWidth)
+            (pixels + (tapY * 3 + tapX)).initialize(to: input + pixel(image, inY, inX, geometry))
+          }
+        }
+        kernels.blur(pixels, channels, output + (row * geometry.outWidth + x) * channels)
+      }
     }
   }
 
