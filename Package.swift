@@ -44,7 +44,8 @@ let package = Package(
       name: "Inference",
       dependencies: ["NN", "CCPU", "COpenBLAS", "Vectors", "VectorsBaseline"]
         + vectorTargets.map { .byName(name: $0.name) }),
-    .target(name: "ResNets", dependencies: ["NN", "Inference"]),
+    .target(
+      name: "ResNets", dependencies: ["NN", "Inference"], resources: [.embedInCode("Dialects")]),
     .executableTarget(
       name: "rsw",
       dependencies: [

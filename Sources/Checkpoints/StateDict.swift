@@ -68,21 +68,6 @@ public struct StateDict: Sendable {
       elements.append((name, tensor))
     }
   }
-
-  /// The same tensors with names without `prefix`, where they have it.
-  ///
-  /// - Throws: `.malformed` when two tensors would get the same name.
-  public func removingPrefix(_ prefix: String) throws(CheckpointError) -> StateDict {
-    guard !prefix.isEmpty else { return self }
-    var result = StateDict()
-    result.location = location
-    result.otherEntries = otherEntries
-    result.nestedEntries = nestedEntries
-    for (name, tensor) in elements {
-      try result.append(name.droppingPrefix(prefix) ?? name, tensor)
-    }
-    return result
-  }
 }
 
 extension StateDict: RandomAccessCollection {

@@ -52,8 +52,9 @@ public struct Model<Root: Module>: Sendable {
 
   /// Takes the weights of a state dict, as PyTorch's `load_state_dict`: all of it is checked first.
   ///
-  /// A prefix that wrappers put before every key (``WrapperPrefix``) is removed when that makes the
-  /// keys fit. `num_batches_tracked` may be absent. Floating-point types convert to float32.
+  /// A prefix that wrappers put before every key, such as `module.`, is removed when that makes the
+  /// keys fit; a ResNet knows other dialects too. `num_batches_tracked` may be absent. Floating-point types
+  /// convert to float32.
   ///
   /// - Parameters:
   ///   - strict: whether missing and unexpected keys are an error.
@@ -64,10 +65,20 @@ public struct Model<Root: Module>: Sendable {
   public mutating func load(
     _ source: StateDict, strict: Bool = true, ignoring: LoadFindings = []
   ) throws(LoadError) -> LoadReport {
-    let (loaded, report) = try stateDict.loading(source, for: parameters, strict: strict, ignoring: ignoring)
+    let mapping = root.mapping(of: source, parameters: parameters.map(\.name))
+    let (loaded, report) = try stateDict.loading(
+      source, mapping, for: parameters, head: head, strict: strict, ignoring: ignoring)
     stateDict = loaded
     plans = PlanCache(WeightStore(loaded))
     return report
+  }
+
+  /// The path of the layer that gives the output, where it is a fully connected one.
+  private var head: String? {
+    if case .linear(let layer) = graph.nodes[graph.output].operation {
+      return String(layer.weight.dropLast(".weight".count))
+    }
+    return nil
   }
 
   /// Runs the model.

@@ -10,6 +10,9 @@ public struct LoadReport: Sendable, CustomStringConvertible {
     public let key: String
     /// The most similar key among the unexpected ones.
     public let nearest: String?
+
+    /// The rule that would give the nearest key this name, for itself and for others like it.
+    public var rule: String? { nearest.flatMap { KeyMap.rule(from: $0, to: key) } }
   }
 
   /// A key whose tensor does not fit.
@@ -46,8 +49,16 @@ public struct LoadReport: Sendable, CustomStringConvertible {
   public internal(set) var mismatched: [Mismatch] = []
   /// The keys whose tensors have another type that converts.
   public internal(set) var converted: [Conversion] = []
+  /// Whose names the state dict has, such as `huggingface`; `torchvision` for the model's own.
+  public let dialect: String
   /// What was removed from the state dict's keys to make them fit, such as `module.`.
-  public internal(set) var removedPrefix = ""
+  public let removedPrefix: String
+  /// The keys of what lies beside the model in the state dict, such as another network; they are no error.
+  public let leftOut: [String]
+
+  init(_ mapping: KeyMapping) {
+    (dialect, removedPrefix, leftOut) = (mapping.dialect, mapping.prefix, mapping.leftOut)
+  }
 
   /// Whether every key fitted.
   public var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty }
@@ -55,8 +66,10 @@ public struct LoadReport: Sendable, CustomStringConvertible {
   /// The findings, a line each.
   public var description: String {
     var lines = ["\(loaded.count) keys loaded"]
-    if !removedPrefix.isEmpty { lines.append("\"\(removedPrefix)\" removed from the keys") }
-    list("missing", missing.map { $0.key + ($0.nearest.map { " (did you mean \"\($0)\"?)" } ?? "") }, &lines)
+    if dialect != "torchvision" { lines.append("the keys are \(dialect)'s") }
+    if !removedPrefix.isEmpty { lines.append("\(quoted(removedPrefix)) removed from the keys") }
+    if !leftOut.isEmpty { lines.append("\(leftOut.count) keys left out that are no part of the model") }
+    list("missing", missing.map { $0.key + (hint($0) ?? "") }, &lines)
     list("unexpected", unexpected, &lines)
     list(
       "mismatched",
@@ -70,6 +83,11 @@ public struct LoadReport: Sendable, CustomStringConvertible {
       lines.append("\(converted.count) converted (\(types))")
     }
     return lines.joined(separator: "\n")
+  }
+
+  private func hint(_ missing: Missing) -> String? {
+    guard let nearest = missing.nearest, let rule = missing.rule else { return nil }
+    return " (did you mean \(quoted(nearest))? --map '\(rule)')"
   }
 
   private func list(_ title: String, _ keys: [String], _ lines: inout [String]) {

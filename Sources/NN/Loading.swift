@@ -11,34 +11,51 @@ public struct LoadFindings: OptionSet, Sendable {
 
   /// Tensors of another shape than the model's; the model keeps its own values there.
   public static let shapeMismatch = LoadFindings(rawValue: 1)
+  /// Whatever concerns the layer that gives the output, such as `fc`: where it is missing or has another shape,
+  /// the model keeps its own values, as for training it anew.
+  public static let head = LoadFindings(rawValue: 2)
 }
 
 extension StateDict {
   /// This state dict with the values of `source` wherever their keys and shapes fit `parameters`.
   ///
+  /// - Parameters:
+  ///   - mapping: which names of `source` are parameters.
+  ///   - head: the path of the layer that gives the output.
   /// - Throws: ``LoadError`` for mismatched shapes unless `ignoring` names them and, when `strict`,
   ///   for missing and unexpected keys.
   package func loading(
-    _ source: StateDict, for parameters: [Parameter], strict: Bool, ignoring: LoadFindings
+    _ source: StateDict, _ mapping: KeyMapping, for parameters: [Parameter], head: String?, strict: Bool,
+    ignoring: LoadFindings
   ) throws(LoadError) -> (stateDict: StateDict, report: LoadReport) {
     var result = self
-    var report = LoadReport()
-    let needed = parameters.filter { !$0.isOptional }.map(\.name)
-    report.removedPrefix = WrapperPrefix.find(in: source, expecting: needed)
+    var report = LoadReport(mapping)
+    var entries: [CodeUnitKey: KeyMapping.Entry] = [:]
+    entries.reserveCapacity(mapping.entries.count)
+    var unexpected = mapping.unknown
+    for entry in mapping.entries where entries.updateValue(entry, forKey: CodeUnitKey(entry.to)) != nil {
+      unexpected.append(entry.from)  // a second tensor for one parameter
+    }
+    func isIgnored(_ name: String) -> Bool {
+      guard ignoring.contains(.head), let head else { return false }
+      return name.hasPrefix(head + ".")
+    }
 
-    var used: Set<CodeUnitKey> = []
     for parameter in parameters {
-      let key = report.removedPrefix + parameter.name
-      guard let tensor = source[key] else {
-        if !parameter.isOptional { report.missing.append(.init(key: parameter.name, nearest: nil)) }
+      guard let entry = entries.removeValue(forKey: CodeUnitKey(parameter.name)), let tensor = source.tensor(entry)
+      else {
+        if !parameter.isOptional, !isIgnored(parameter.name) {
+          report.missing.append(.init(key: parameter.name, nearest: nil))
+        }
         continue
       }
-      used.insert(CodeUnitKey(key))
       guard parameter.accepts(tensor) else {
-        report.mismatched.append(
-          .init(
-            key: parameter.name, expectedShape: parameter.shape, expectedDType: parameter.dtype,
-            foundShape: tensor.shape, foundDType: tensor.dtype))
+        if !isIgnored(parameter.name) {
+          report.mismatched.append(
+            .init(
+              key: parameter.name, expectedShape: parameter.shape, expectedDType: parameter.dtype,
+              foundShape: tensor.shape, foundDType: tensor.dtype))
+        }
         continue
       }
       if tensor.dtype != parameter.dtype {
@@ -47,7 +64,8 @@ extension StateDict {
       result.update(parameter.name, tensor)
       report.loaded.append(parameter.name)
     }
-    report.unexpected = source.names.filter { !used.contains(CodeUnitKey($0)) }
+    let rest = Set(entries.values.filter { !isIgnored($0.to) }.map { CodeUnitKey($0.from) } + unexpected.map(CodeUnitKey.init))
+    report.unexpected = source.names.filter { rest.contains(CodeUnitKey($0)) }
     // Where so much differs, similar names are no misspellings, and comparing all pairs takes long.
     if report.missing.count * report.unexpected.count <= 20_000 {
       report.missing = report.missing.map {
@@ -59,6 +77,12 @@ extension StateDict {
     let keysFit = report.missing.isEmpty && report.unexpected.isEmpty
     guard shapesFit, keysFit || !strict else { throw LoadError(report: report) }
     return (result, report)
+  }
+
+  /// The tensor of an entry, with PyTorch's axes where they can be had: where not, its shape will tell.
+  private func tensor(_ entry: KeyMapping.Entry) -> Tensor? {
+    guard let tensor = self[entry.from], let axes = entry.axes else { return self[entry.from] }
+    return (try? tensor.toPyTorch(from: axes)) ?? tensor
   }
 }
 

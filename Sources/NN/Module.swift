@@ -1,6 +1,8 @@
 // A module describes a part of a network. It holds no numbers: its parameters are declared in a
 // scope when it is made, and calling it records operations in a graph.
 
+public import Checkpoints
+
 /// A part of a network, as torch.nn.Module: written once, in PyTorch's words.
 ///
 /// Write `forward`; call the module itself, so that its output can be asked for by its path.
@@ -10,9 +12,20 @@ public protocol Module: Sendable {
 
   /// Records what the module does with `x` and returns the result.
   func forward(_ x: Value) -> Value
+
+  /// Which names of a state dict belong to the module tree that this is the root of.
+  ///
+  /// The default takes away what a wrapper put before every name.
+  ///
+  /// - Parameter parameters: the names that the tree declares.
+  func mapping(of source: StateDict, parameters: [String]) -> KeyMapping
 }
 
 extension Module {
+  public func mapping(of source: StateDict, parameters: [String]) -> KeyMapping {
+    KeyMapping(of: source, expecting: parameters)
+  }
+
   /// Runs `forward` and notes its result under the module's path.
   public func callAsFunction(_ x: Value) -> Value {
     let result = forward(x)
@@ -27,10 +40,10 @@ public struct Sequential: Module {
   /// The modules in order.
   public let modules: [any Module]
 
-  /// Makes the module at each position from that position's scope.
-  public init(_ scope: Scope, _ builders: [(Scope) -> any Module]) {
+  /// - Parameter modules: each made in the scope of its position, such as `scope[0]`.
+  public init(_ scope: Scope, _ modules: [any Module]) {
     path = scope.path
-    modules = builders.enumerated().map { index, build in build(scope[index]) }
+    self.modules = modules
   }
 
   public func forward(_ x: Value) -> Value {

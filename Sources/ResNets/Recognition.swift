@@ -1,4 +1,5 @@
-// Which ResNet a state dict is for, read off its keys and shapes.
+// Which ResNet a state dict is for, in whose names, and how that was found out. Keys and shapes tell most
+// (ArchitectureSearch.swift); Hints.swift has what tells the rest.
 
 public import Checkpoints
 
@@ -15,93 +16,137 @@ public struct RecognitionError: Error, Sendable, CustomStringConvertible {
   init(_ reason: String) { self.reason = reason }
 }
 
-extension Architecture {
-  /// Finds block, layers, width and classes from keys and shapes, with or without a wrapper's prefix.
+/// A ResNet that was found in a state dict.
+///
+/// ```swift
+/// let recognition = try Recognition(checkpoint.stateDict())
+/// print(recognition.steps.joined(separator: "; "))
+/// ```
+public struct Recognition: Sendable {
+  /// What the network is built from.
+  public let architecture: Architecture
+  /// Which tensors are the network's, and what they are called there.
+  public let mapping: KeyMapping
+  /// The network's tensors under its own names, with PyTorch's axes; and what nothing knows, under the name that it
+  /// has, so that it does not get lost.
+  public let stateDict: StateDict
+  /// How it was found out, step by step, each in a few words.
+  public let steps: [String]
+  /// What else the same keys and shapes could mean, with how to say so; empty where something told which.
+  public let alternatives: [String]
+
+  /// Finds the network in `stateDict`.
   ///
-  /// - Throws: ``RecognitionError`` with the first key that does not belong to such a network.
-  public init(matching stateDict: StateDict) throws(RecognitionError) {
-    let prefix = Architecture.prefix(of: stateDict)
-    func shape(_ key: String) throws(RecognitionError) -> [Int] {
-      guard let tensor = stateDict[prefix + key] else { throw RecognitionError("there is no \"\(key)\"") }
-      return tensor.shape
+  /// - Parameter hints: what is known beside keys and shapes.
+  /// - Throws: ``RecognitionError`` with the first reason why there is none, or why there is no choosing.
+  public init(_ stateDict: StateDict, hints: Hints = Hints()) throws(RecognitionError) {
+    var steps: [String] = []
+    let source = try Recognition.renamed(stateDict, by: hints.map, &steps)
+    let search = NetworkSearch(source)
+    guard let mapping = search.mapping, let dialect = search.dialect else {
+      // The first key that would have to be there says most.
+      _ = try ArchitectureSearch(source).architecture()
+      throw RecognitionError("there is no \"layer2.0.conv1.weight\"")
     }
-    let stem = try shape("conv1.weight")
-    guard stem.count == 4, (1...Architecture.mostChannels).contains(stem[0]), Array(stem[1...]) == [3, 7, 7]
-    else {
-      throw RecognitionError("\"conv1.weight\" has shape \(stem) instead of [width, 3, 7, 7]")
-    }
-    let first = try shape("layer1.0.conv1.weight")
-    let isBottleneck = stateDict[prefix + "layer1.0.conv3.weight"] != nil
-    guard isBottleneck || first == [stem[0], stem[0], 3, 3] else {
+    guard search.equals.isEmpty else {
+      let names = ([mapping.prefix] + search.equals).map { "\"\($0)\"" }.joined(separator: " and ")
       throw RecognitionError(
-        "\"layer1.0.conv1.weight\" has shape \(first) instead of \([stem[0], stem[0], 3, 3])")
+        "there are several networks, under \(names): choose one with --map '\(search.equals[0]){*}={*}'")
     }
-    var layers: [Int] = []
-    for stage in 1...4 {
-      var blocks = 0
-      while blocks <= Architecture.mostBlocks,
-        stateDict[prefix + "layer\(stage).\(blocks).conv1.weight"] != nil
-      { blocks += 1 }
-      guard blocks <= Architecture.mostBlocks else {
-        throw RecognitionError("layer\(stage) has more than \(Architecture.mostBlocks) blocks")
-      }
-      guard blocks > 0 else { throw RecognitionError("there is no \"layer\(stage).0.conv1.weight\"") }
-      layers.append(blocks)
+    steps += Recognition.explain(mapping, dialect, others: search.others)
+
+    var network: StateDict
+    do throws(CheckpointError) {
+      network = try mapping.apply(to: source)
+    } catch {
+      throw RecognitionError(error.key.map { "\"\($0)\" " } ?? "" + error.message)
     }
-    let classifier = try shape("fc.weight")
-    guard classifier.count == 2, (1...Architecture.mostClasses).contains(classifier[0]) else {
-      throw RecognitionError("\"fc.weight\" has shape \(classifier) instead of [classes, features]")
+    if dialect.map.settings.contains(where: { $0.name == "statistics" && $0.value == "none" }) {
+      steps.append("scales and biases without statistics, which are 0 and 1")
+      try network.addStatistics()
     }
-    self.init(
-      block: isBottleneck ? .bottleneck : .basic, layers: layers, width: stem[0], classes: classifier[0])
-    if isBottleneck {
-      (groups, widthPerGroup) = try Architecture.groups(
-        of: shape("layer1.0.conv2.weight"), first: first, planes: width)
+    for name in mapping.unknown {
+      if let tensor = source[name] { network.update(name, tensor) }
     }
-    guard classifier[1] == features else {
-      throw RecognitionError("\"fc.weight\" has shape \(classifier) instead of [classes, \(features)]")
+    var architecture = try ArchitectureSearch(network).architecture()
+    let found = try hints.settle(&architecture, dialect)
+    steps.append(architecture.description)
+    steps += found.steps
+    if !mapping.leftOut.isEmpty { steps.append(Recognition.explain(leftOut: mapping.leftOut)) }
+
+    self.architecture = architecture
+    self.mapping = mapping
+    self.stateDict = network
+    self.steps = steps
+    alternatives = found.alternatives
+  }
+
+  /// The state dict with the names that the user's rules give.
+  private static func renamed(
+    _ stateDict: StateDict, by map: KeyMap, _ steps: inout [String]
+  ) throws(RecognitionError) -> StateDict {
+    guard !map.rules.isEmpty else { return stateDict }
+    do throws(CheckpointError) {
+      let (result, count) = try stateDict.renamed(by: map)
+      steps.append("\(count) keys renamed by the rules given")
+      return result
+    } catch {
+      throw RecognitionError("the rules given don't fit: \(error.key ?? "") \(error.message)")
     }
   }
 
-  /// The groups of the 3×3 convolution of a bottleneck and their width, which tell ResNeXt and wide ResNets
-  /// apart from others with the same keys.
-  ///
-  /// - Parameters:
-  ///   - middle: the shape of its weight, `[channels, channels / groups, 3, 3]`.
-  ///   - first: the shape of the weight before, `[channels, planes, 1, 1]` in the first stage.
-  private static func groups(
-    of middle: [Int], first: [Int], planes: Int
-  ) throws(RecognitionError) -> (groups: Int, widthPerGroup: Int) {
-    guard middle.count == 4, Array(middle[2...]) == [3, 3], (1...mostChannels).contains(middle[0]),
-      (1...middle[0]).contains(middle[1]), middle[0].isMultiple(of: middle[1]),
-      (middle[1] * 64).isMultiple(of: planes)
-    else {
-      throw RecognitionError(
-        "\"layer1.0.conv2.weight\" has shape \(middle) instead of [channels, channels / groups, 3, 3]")
+  private static func explain(_ mapping: KeyMapping, _ dialect: Dialect, others: [String]) -> [String] {
+    var steps: [String] = []
+    if !mapping.prefix.isEmpty {
+      let count = mapping.entries.count
+      steps.append("removed \(printable(mapping.prefix)) from \(count) key\(count == 1 ? "" : "s")")
     }
-    guard first == [middle[0], planes, 1, 1] else {
-      throw RecognitionError(
-        "\"layer1.0.conv1.weight\" has shape \(first) instead of \([middle[0], planes, 1, 1])")
+    if dialect.name != "torchvision" { steps.append("names of \(dialect.title) (\(dialect.name))") }
+    if !others.isEmpty {
+      let names = others.prefix(3).map { printable($0.isEmpty ? "names without a prefix" : $0) }
+      steps.append("not taken: the network under \(names.joined(separator: " and "))")
     }
-    return (middle[0] / middle[1], middle[1] * 64 / planes)
+    return steps
   }
 
-  /// Far above every network that was ever trained, and low enough that no product of sizes overflows.
-  private static let mostChannels = 1 << 16
-  private static let mostClasses = 1 << 24
-  private static let mostBlocks = 1000
+  private static func explain(leftOut names: [String]) -> String {
+    var heads: [String] = []
+    for name in names {
+      let head = name.split(separator: ".").prefix(2).dropLast(name.contains(".") ? 0 : 1).first.map(String.init) ?? name
+      if heads.last != head, !heads.contains(head) { heads.append(head) }
+    }
+    let list = heads.prefix(4).map { printable($0) }.joined(separator: ", ") + (heads.count > 4 ? ", …" : "")
+    return "\(names.count) key\(names.count == 1 ? "" : "s") beside the network (\(list))"
+  }
+}
 
-  /// What stands before the keys of a ResNet, such as `module.`; empty when there are none.
-  public static func prefix(of stateDict: StateDict) -> String {
-    WrapperPrefix.find(
-      in: stateDict,
-      expecting: ["conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer4.0.conv1.weight"])
+extension StateDict {
+  /// Gives every normalisation that has a scale but no statistics a mean of 0 and a variance of 1, less what
+  /// is added to it.
+  fileprivate mutating func addStatistics() throws(RecognitionError) {
+    let eps: Float = 1e-5
+    for (name, tensor) in self where tensor.shape.count == 1 && tensor.shape[0] <= 1 << 16 {
+      guard let path = name.droppingSuffix(".weight"), self[path + ".running_mean"] == nil else { continue }
+      let count = tensor.shape[0]
+      guard let mean = try? Tensor(shape: [count], [Float](repeating: 0, count: count)),
+        let variance = try? Tensor(shape: [count], [Float](repeating: 1 - eps, count: count))
+      else { throw RecognitionError("\"\(name)\" is too large") }
+      update(path + ".running_mean", mean)
+      update(path + ".running_var", variance)
+    }
+  }
+}
+
+extension ResidualNetwork {
+  /// The names of any dialect, with any prefix, are understood.
+  public func mapping(of source: StateDict, parameters: [String]) -> KeyMapping {
+    NetworkSearch(source).mapping ?? KeyMapping(of: source, expecting: parameters)
   }
 }
 
 extension Checkpoint {
   /// The state dict for a ResNet: the one under `key`, the one that is plainly meant or, where
-  /// several could be meant, the only one that is a ResNet's.
+  /// several could be meant, the only one that is a ResNet's, or the teacher of a student.
   ///
   /// - Throws: as ``Checkpoints/Checkpoint/stateDict(key:)``.
   public func resNetStateDict(key: String? = nil) throws(CheckpointError) -> StateDict {
@@ -111,22 +156,43 @@ extension Checkpoint {
       var fitting: [StateDict] = []
       for candidate in stateDictKeys {
         guard let stateDict = try? stateDict(key: candidate) else { continue }
-        if (try? Architecture(matching: stateDict)) != nil { fitting.append(stateDict) }
+        if (try? Recognition(stateDict)) != nil { fitting.append(stateDict) }
       }
-      guard fitting.count == 1 else { throw error }
-      return fitting[0]
+      let names = fitting.map(\.location)
+      guard let preferred = NetworkSearch.preferred(among: names),
+        names.count(where: { NetworkSearch.rank($0) == NetworkSearch.rank(preferred) }) == 1
+      else { throw error }
+      return fitting.first { $0.location == preferred } ?? fitting[0]
     }
+  }
+
+  /// The ResNet that the checkpoint holds.
+  ///
+  /// - Parameters:
+  ///   - key: the state dict's key, where the checkpoint holds several.
+  ///   - hints: what is known beside the file; its name and metadata count too.
+  /// - Throws: ``CheckpointError`` or ``RecognitionError``.
+  public func recognition(key: String? = nil, hints: Hints = Hints()) throws -> Recognition {
+    try Recognition(resNetStateDict(key: key), hints: hints.and(self))
   }
 }
 
 extension Model where Root == ResidualNetwork {
   /// The ResNet that a checkpoint holds, with its weights.
   ///
-  /// - Parameter key: the state dict's key, where the checkpoint holds several.
+  /// - Parameters:
+  ///   - key: the state dict's key, where the checkpoint holds several.
+  ///   - hints: what is known beside the file; its name and metadata count too.
   /// - Throws: ``CheckpointError``, ``RecognitionError`` or ``LoadError``.
-  public init(_ checkpoint: Checkpoint, key: String? = nil) throws {
-    let stateDict = try checkpoint.resNetStateDict(key: key)
-    try self.init(matching: stateDict)
-    try load(stateDict)
+  public init(_ checkpoint: Checkpoint, key: String? = nil, hints: Hints = Hints()) throws {
+    try self.init(checkpoint.recognition(key: key, hints: hints))
+  }
+
+  /// The ResNet that was found, with its weights.
+  ///
+  /// - Throws: ``LoadError`` when they don't fit.
+  public init(_ recognition: Recognition) throws(LoadError) {
+    self.init(recognition.architecture)
+    try load(recognition.stateDict)
   }
 }

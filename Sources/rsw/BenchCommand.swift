@@ -21,6 +21,7 @@ struct Bench: ParsableCommand {
   var batch = 1
 
   @OptionGroup var options: CheckpointOptions
+  @OptionGroup var hintOptions: HintOptions
 
   @Option(help: "How many threads to use (default: one for each CPU).")
   var threads: Int?
@@ -102,7 +103,7 @@ struct Bench: ParsableCommand {
   private var shape: [Int] { [batch, 3] + size }
 
   private func network() throws -> ResNet {
-    var network = try loadModel(model, options)
+    var network = try loadModel(model, options, hintOptions)
     if let threads { network.threadCount = threads }
     network.algorithm = algorithm
     if let engine { network.engine = engine }

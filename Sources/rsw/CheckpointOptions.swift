@@ -19,6 +19,56 @@ struct CheckpointOptions: ParsableArguments {
   }
 }
 
+/// What is known about a model beside its file.
+struct HintOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The published variant, where its keys and shapes are those of another one too.", valueName: "name"))
+  var arch: String?
+
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp(
+      "What keys and shapes can't tell: stride=first|second, antialiasing=none|average|blur, dilated=3,4, head=adaptive|tutorial, pool=padded|ceil, eps=…, norm_groups=….",
+      valueName: "name=value"))
+  var settings: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Rename keys before anything else: 'enc.{s}.{*}=layer{s+1}.{*}'. {s} is a number, {*} the rest.",
+      valueName: "old=new"))
+  var map: [String] = []
+
+  @Option(help: ArgumentHelp("A file of such rules, one a line.", valueName: "file"))
+  var mapFile: String?
+
+  /// Whether the user said what the model is.
+  var isGiven: Bool { arch != nil || !settings.isEmpty }
+
+  func validate() throws {
+    for setting in settings where !setting.contains("=") {
+      throw ValidationError("--set takes name=value, not '\(setting)'.")
+    }
+  }
+
+  func hints() throws -> Hints {
+    var hints = Hints(architecture: arch)
+    hints.settings = settings.map { setting in
+      let sides = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      return (String(sides[0]), String(sides[1]))
+    }
+    var rules: [KeyMap.Rule] = []
+    for rule in map { rules.append(try KeyMap.Rule(rule)) }
+    if let mapFile {
+      rules += try concerning(mapFile) {
+        try KeyMap(parsing: String(decoding: Bytes(mapping: mapFile).array, as: UTF8.self)).rules
+      }
+    }
+    hints.map = KeyMap(rules)
+    return hints
+  }
+}
+
 /// Whether everything in the file is meant.
 struct SelectionOptions: ParsableArguments {
   @OptionGroup var checkpoint: CheckpointOptions

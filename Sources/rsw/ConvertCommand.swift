@@ -9,7 +9,8 @@ struct Convert: ParsableCommand {
     abstract: "Convert a checkpoint to an .rsw file, which any safetensors reader opens too.",
     discussion: """
       Checksums recorded in the checkpoint are verified, and the new file is read again before it \
-      appears under its name.
+      appears under its name. A ResNet's tensors get torchvision's names, or those that --to asks for; \
+      whatever lies beside it in the checkpoint keeps its own.
       """)
 
   @Argument(
@@ -19,9 +20,19 @@ struct Convert: ParsableCommand {
   var input: String
 
   @Argument(help: "The .rsw file to write.")
-  var output: String
+  var output: String?
 
   @OptionGroup var selection: SelectionOptions
+  @OptionGroup var hintOptions: HintOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Whose names the tensors get: \(Dialect.all.map(\.name).joined(separator: ", ")) or timm.",
+      valueName: "dialect"))
+  var to: String?
+
+  @Flag(help: "Write nothing: print which tensor gets which name.")
+  var dryRun = false
 
   @Flag(help: "Write quantized and sparse tensors as ordinary ones.")
   var dense = false
@@ -32,39 +43,47 @@ struct Convert: ParsableCommand {
   @Flag(help: "Print nothing but errors.")
   var quiet = false
 
+  func validate() throws {
+    if output == nil, !dryRun { throw ValidationError("Missing expected argument '<output>'") }
+    if let to, Dialect(named: to) == nil {
+      throw ValidationError(
+        "There is no dialect '\(to)'; there are \(Dialect.all.map(\.name).joined(separator: ", ")) and timm.")
+    }
+    if selection.all, to != nil { throw ValidationError("--all and --to exclude each other.") }
+  }
+
   func run() throws {
     try Terminal.reporting {
-      guard !isSameFile(input, output) else {
+      if let output, isSameFile(input, output) {
         throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(output)
       }
       let checkpoint = try selection.checkpoint.open(input)
-      var stateDict = try selection.stateDict(of: checkpoint)
-      let recognition = Recognition(stateDict)
-      let description = describe(stateDict, checkpoint, recognition)
-      try concerning(input) {
-        if !selection.all { stateDict = try stateDict.removingPrefix(recognition.removedPrefix) }
-        if dense { stateDict = try stateDict.dense() }
+      let source = try selection.stateDict(of: checkpoint)
+      let (model, naming) = try concerning(input) {
+        let hints = try hintOptions.hints().and(checkpoint)
+        let model = try Identification(source, hints, isRequired: hintOptions.isGiven || to != nil)
+        return (model, try Naming(source, selection.all ? nil : model.recognition, to: to, hints.map))
       }
-      try write(stateDict, from: checkpoint, recognition)
+      if dryRun {
+        print(naming.table)
+        return
+      }
+      let description = describe(source, checkpoint, model)
+      try write(concerning(input) { try naming.stateDict(dense: dense) }, from: checkpoint, model)
       if !quiet {
         print(description)
-        print("wrote  \(printable(output)): \(stateDict.count) tensors, read again and compared")
+        print("wrote  \(printable(output ?? "")): \(source.count) tensors, read again and compared")
       }
     }
   }
 
   /// What was found in the input, a line each.
-  private func describe(_ stateDict: StateDict, _ checkpoint: Checkpoint, _ recognition: Recognition)
-    -> String
-  {
+  private func describe(_ stateDict: StateDict, _ checkpoint: Checkpoint, _ model: Identification) -> String {
     var lines = [
       "read   \(printable(input)): \(checkpoint.container.rawValue), \(stateDict.count) tensors, "
         + "\(grouped(stateDict.elementCount)) elements, \(byteSize(stateDict.byteCount))"
     ]
     if !stateDict.location.isEmpty { lines.append("       state dict under \(quoted(stateDict.location))") }
-    if !recognition.removedPrefix.isEmpty, !selection.all {
-      lines.append("       \(quoted(recognition.removedPrefix)) removed from the names")
-    }
     if !stateDict.otherEntries.isEmpty {
       let names = stateDict.otherEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
       lines.append(
@@ -76,14 +95,16 @@ struct Convert: ParsableCommand {
         "       left out, though they hold tensors (--all takes them): \(names)\(stateDict.nestedEntries.count > 5 ? ", …" : "")"
       )
     }
-    lines.append("model  \(recognition.description)")
+    lines.append("model  \(model.description)")
+    if let alternatives = model.alternatives { lines.append("       \(alternatives)") }
     return lines.joined(separator: "\n")
   }
 
-  private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ recognition: Recognition) throws {
+  private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ model: Identification) throws {
+    guard let output else { return }
     var options = RSWOptions()
     options.source = checkpoint
-    options.architecture = recognition.architecture?.json.text()
+    options.architecture = model.recognition?.architecture.json.text()
     options.replacing = force
     let draws = Terminal.showsProgress && !quiet
     defer { if draws { Terminal.clearProgress() } }

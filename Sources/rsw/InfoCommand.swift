@@ -14,6 +14,7 @@ struct Info: ParsableCommand {
   var file: String
 
   @OptionGroup var options: CheckpointOptions
+  @OptionGroup var hintOptions: HintOptions
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -21,7 +22,7 @@ struct Info: ParsableCommand {
   func run() throws {
     try Terminal.reporting {
       let checkpoint = try options.open(file)
-      let finding = try Finding(checkpoint, key: options.key)
+      let finding = try concerning(file) { try Finding(checkpoint, key: options.key, hintOptions) }
       print(
         json
           ? document(checkpoint, finding).text(indented: true)
@@ -33,13 +34,13 @@ struct Info: ParsableCommand {
   /// The state dict of a file, or why there is none to be chosen.
   private struct Finding {
     let stateDict: StateDict
-    let recognition: Recognition
+    let model: Identification
     let reason: CheckpointError?
     /// What passes on an image of the usual size need beside the tensors; nil for what is no ResNet.
     let memory: PlanMemory?
 
     /// - Throws: what is wrong with the file; that it holds none or several state dicts is no fault.
-    init(_ checkpoint: Checkpoint, key: String?) throws(CheckpointError) {
+    init(_ checkpoint: Checkpoint, key: String?, _ options: HintOptions) throws {
       var stateDict = StateDict()
       var reason: CheckpointError?
       do throws(CheckpointError) {
@@ -50,8 +51,8 @@ struct Info: ParsableCommand {
       }
       self.stateDict = stateDict
       self.reason = reason
-      recognition = Recognition(stateDict)
-      memory = try? ResNet(matching: stateDict).memory(for: [1, 3, 224, 224])
+      model = try Identification(stateDict, options.hints().and(checkpoint), isRequired: options.isGiven)
+      memory = model.recognition.flatMap { try? ResNet($0.architecture).memory(for: [1, 3, 224, 224]) }
     }
   }
 
@@ -70,9 +71,13 @@ struct Info: ParsableCommand {
 
   private func modelRows(_ checkpoint: Checkpoint, _ finding: Finding) -> [[String]] {
     if let reason = finding.reason { return [["state dict", "none chosen: it \(reason.message)"]] }
-    let (stateDict, recognition) = (finding.stateDict, finding.recognition)
-    var rows = [["architecture", recognition.description]]
-    if let count = recognition.parameterCount { rows.append(["parameters", grouped(count)]) }
+    let (stateDict, model) = (finding.stateDict, finding.model)
+    var rows = [["architecture", model.recognition?.architecture.description ?? model.description]]
+    if let recognition = model.recognition {
+      rows += recognition.steps.map { ["recognised by", $0] }
+    }
+    if let alternatives = model.alternatives { rows.append(["ambiguity", alternatives]) }
+    if let count = model.parameterCount { rows.append(["parameters", grouped(count)]) }
     rows.append([
       "tensors",
       "\(stateDict.count), \(grouped(stateDict.elementCount)) elements, \(byteSize(stateDict.byteCount))",
@@ -89,10 +94,8 @@ struct Info: ParsableCommand {
     }
     let others = checkpoint.stateDictKeys.filter { $0 != stateDict.location }
     if !others.isEmpty { rows.append(["other dicts", list(others)]) }
-    rows.append([
-      "prefix",
-      recognition.removedPrefix.isEmpty ? "none" : "\(quoted(recognition.removedPrefix)) before every name",
-    ])
+    let prefix = model.recognition?.mapping.prefix ?? ""
+    rows.append(["prefix", prefix.isEmpty ? "none" : "\(quoted(prefix)) before the names"])
     if !stateDict.otherEntries.isEmpty { rows.append(["not tensors", list(stateDict.otherEntries)]) }
     if !stateDict.nestedEntries.isEmpty {
       rows.append(["tensors inside", list(stateDict.nestedEntries) + " (ls --all lists them)"])
@@ -130,7 +133,7 @@ struct Info: ParsableCommand {
   // MARK: JSON
 
   private func document(_ checkpoint: Checkpoint, _ finding: Finding) -> JSON {
-    let (stateDict, recognition) = (finding.stateDict, finding.recognition)
+    let (stateDict, recognition) = (finding.stateDict, finding.model.recognition)
     let globals: [JSON] = checkpoint.globals.map { global in
       .object([
         ("name", .string(global.name)), ("known", .bool(global.isKnown)),
@@ -144,13 +147,17 @@ struct Info: ParsableCommand {
       ("writer", checkpoint.writer.map { .string($0) } ?? .null),
       ("protocol", checkpoint.pickleProtocol.map { .int($0) } ?? .null),
       ("no_state_dict", finding.reason.map { .string($0.message) } ?? .null),
-      ("architecture", recognition.architecture?.json ?? .null),
-      ("parameters", recognition.parameterCount.map { .int($0) } ?? .null),
+      ("architecture", recognition?.architecture.json ?? .null),
+      ("recognition", .strings(recognition?.steps ?? [finding.model.description])),
+      ("alternatives", .strings(recognition?.alternatives ?? [])),
+      ("dialect", recognition.map { .string($0.mapping.dialect) } ?? .null),
+      ("left_out", .strings(recognition?.mapping.leftOut ?? [])),
+      ("parameters", finding.model.parameterCount.map { .int($0) } ?? .null),
       ("packed_weights_bytes", finding.memory.map { .int($0.weights) } ?? .null),
       ("workspace_bytes", finding.memory.map { .int($0.workspace) } ?? .null),
       ("tensors", .int(stateDict.count)), ("elements", .int(stateDict.elementCount)),
       ("nesting", .string(stateDict.location)), ("state_dicts", .strings(checkpoint.stateDictKeys)),
-      ("prefix", .string(recognition.removedPrefix)), ("not_tensors", .strings(stateDict.otherEntries)),
+      ("prefix", .string(recognition?.mapping.prefix ?? "")), ("not_tensors", .strings(stateDict.otherEntries)),
       ("tensors_inside", .strings(stateDict.nestedEntries)),
       ("shared_memory", .array(stateDict.ties.map { .strings($0) })),
       ("unused_bytes", .int(checkpoint.unusedBytes(beside: stateDict))),

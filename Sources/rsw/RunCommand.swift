@@ -25,13 +25,22 @@ struct Run: ParsableCommand {
   var input: String
 
   @Option(
-    help: ArgumentHelp("Where to write the logits, [N, classes], as a float32 .npy.", valueName: "y.npy"))
+    help: ArgumentHelp(
+      "Where to write the logits, [N, classes], as a float32 .npy; with several --at, an .rsw file.",
+      valueName: "y.npy"))
   var output: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Give the output of this module in place of the logits, such as layer4 or avgpool; may be repeated.",
+      valueName: "module"))
+  var at: [String] = []
 
   @Option(help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
   var top: Int?
 
   @OptionGroup var options: CheckpointOptions
+  @OptionGroup var hintOptions: HintOptions
 
   @Option(help: "How many threads to use (default: one for each CPU).")
   var threads: Int?
@@ -45,28 +54,52 @@ struct Run: ParsableCommand {
   func validate() throws {
     try validateThreads(threads)
     if let top, top < 1 { throw ValidationError("--top must be at least 1.") }
+    if !at.isEmpty, output == nil || top != nil || json {
+      throw ValidationError("--at needs --output, and goes with neither --top nor --json.")
+    }
+    if Set(at).count != at.count { throw ValidationError("--at names a module twice.") }
   }
 
   func run() throws {
     try Terminal.reporting {
       let images = try Tensor(npy: input)
-      var network = try loadModel(model, options)
+      var network = try loadModel(model, options, hintOptions)
       if let threads { network.threadCount = threads }
       network.accuracy = strict ? .strict : .standard
-      let logits: Tensor
+      let results: [Tensor]
       do {
-        logits = try network(images)
+        results = at.isEmpty ? [try network(images)] : try network.outputs(images, at: at)
       } catch let error as InputError {
         throw FileError(file: input, cause: error)
       } catch let error as CheckpointError {
         throw error.inFile(model)  // weights are read when they are needed
       }
+      if at.count > 1 {
+        try writeFeatures(results)
+        return
+      }
+      let logits = results[0]
       if let output { try logits.writeNPY(to: output) }
+      if !at.isEmpty { return }
+      if network.architecture.classes == nil {
+        if output == nil { print("features of shape \(logits.shape): the model has no classifier; --output writes them") }
+        return
+      }
       if top != nil || json || output == nil {
         let predictions = try ranked(logits)
         print(json ? document(logits, predictions).text(indented: true) : text(predictions))
       }
     }
+  }
+
+  /// Several modules' outputs as one file of tensors.
+  private func writeFeatures(_ results: [Tensor]) throws {
+    guard let output else { return }
+    var stateDict = StateDict()
+    for (name, tensor) in zip(at, results) { try stateDict.append(name, tensor) }
+    var options = RSWOptions()
+    options.replacing = true
+    try stateDict.writeRSW(to: output, options: options)
   }
 
   /// For each image its best classes, best first.
@@ -120,8 +153,17 @@ struct Run: ParsableCommand {
 }
 
 /// The ResNet in the file at `path`, with its weights.
-func loadModel(_ path: String, _ options: CheckpointOptions) throws -> ResNet {
-  try concerning(path) { try ResNet(options.open(path), key: options.key) }
+func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> ResNet {
+  let hints = try hints.hints()
+  return try concerning(path) {
+    let recognition = try options.open(path).recognition(key: options.key, hints: hints)
+    if !recognition.alternatives.isEmpty {
+      Terminal.note(
+        "read as \(recognition.architecture); keys and shapes would fit these too: "
+          + recognition.alternatives.joined(separator: ", "))
+    }
+    return try ResNet(recognition)
+  }
 }
 
 /// Refuses thread counts that no machine has.

@@ -20,15 +20,11 @@ import Testing
     (["a.w", "b.w"], ""), (["module.a.w", "module.b.w"], "module."),
     (["_orig_mod.module.a.w"], "_orig_mod.module."),
     (["model.backbone.a.w", "head.w"], "model.backbone."), (["module.a.w", "a.w", "b.w"], ""),
-    (["net.a.w"], ""),
-    (["model.a.x"], ""),
+    (["net.a.w"], "net."), (["net_a.w"], ""), (["model.a.x"], ""),
   ])
   func prefixIsFoundWhereItMakesNamesFit(_ names: [String], _ prefix: String) throws {
-    #expect(WrapperPrefix.find(in: try stateDict(names), expecting: ["a.w", "b.w"]) == prefix)
-  }
-
-  @Test func removedPrefixesMustNotCollide() throws {
-    #expect(try stateDict(["module.a", "b"]).removingPrefix("module.").names == ["a", "b"])
-    #expect(throws: CheckpointError.self) { try stateDict(["module.a", "a"]).removingPrefix("module.") }
+    let mapping = KeyMapping(of: try stateDict(names), expecting: ["a.w", "b.w"])
+    #expect(mapping.prefix == prefix)
+    #expect(mapping.entries.map(\.from) + mapping.unknown == names.filter { $0.hasPrefix(prefix) } + names.filter { !$0.hasPrefix(prefix) })
   }
 }

@@ -31,7 +31,15 @@ import Testing
   private func load(_ source: StateDict, strict: Bool = true, ignoring: LoadFindings = []) throws
     -> LoadReport
   {
-    try initial.loading(source, for: parameters, strict: strict, ignoring: ignoring).report
+    try loading(source, strict: strict, ignoring: ignoring).report
+  }
+
+  private func loading(
+    _ source: StateDict, strict: Bool = true, ignoring: LoadFindings = []
+  ) throws -> (stateDict: StateDict, report: LoadReport) {
+    let mapping = KeyMapping(of: source, expecting: parameters.map(\.name))
+    return try initial.loading(
+      source, mapping, for: parameters, head: "bn1", strict: strict, ignoring: ignoring)
   }
 
   @Test func parametersHavePyTorchsNamesAndOrder() {
@@ -75,7 +83,7 @@ import Testing
     let wrong = try source(without: ["conv1.bias"], adding: [("conv1.bias", Tensor(shape: [1], [9]))])
     #expect(throws: LoadError.self) { try load(wrong, strict: false) }
     #expect(try load(wrong, ignoring: .shapeMismatch).mismatched.count == 1)
-    let (kept, _) = try initial.loading(wrong, for: parameters, strict: true, ignoring: .shapeMismatch)
+    let (kept, _) = try loading(wrong, ignoring: .shapeMismatch)
     #expect(kept["conv1.bias"]?.shape == [3])
   }
 

@@ -57,7 +57,8 @@ import Testing
   }
 
   @Test func bothHeadsAreEqualAt224Pixels() throws {
-    var architecture = Architecture(block: .basic, layers: [1, 1, 1, 1], width: 8, classes: 5)
+    var architecture = Architecture(block: .basic, layers: [1, 1, 1, 1])
+    (architecture.planes, architecture.stemChannels, architecture.classes) = ([8, 16, 32, 64], 8, 5)
     let adaptive = ResNet(architecture, seed: 3)
     architecture.head = .tutorial
     let tutorial = ResNet(architecture, seed: 3)

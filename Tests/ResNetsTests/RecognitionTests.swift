@@ -1,4 +1,5 @@
-// Variants, widths and classes are read off keys and shapes; what is no ResNet is refused with a reason.
+// Variants, widths and classes are read off keys and shapes; what these can't tell comes from a hint or is named;
+// what is no ResNet is refused with a reason.
 
 import ResNets
 import TestSupport
@@ -15,23 +16,107 @@ import Testing
     #expect(ResNet(architecture).parameterCount == count)
   }
 
-  @Test(arguments: Architecture.variants.map(\.name)) func modelsAreRecognisedFromTheirOwnKeys(_ name: String)
-    throws
-  {
+  @Test(arguments: Variant.all.map(\.name)) func variantsAreRecognisedByTheirKeysAndName(_ name: String) throws {
     var architecture = try #require(Architecture(named: name))
-    architecture.width = 16
     architecture.classes = 7
-    let model = ResNet(architecture)
-    #expect(try Architecture(matching: model.stateDict) == architecture)
-    var other = try ResNet(matching: model.stateDict)
-    #expect(try other.load(model.stateDict).isComplete)
+    let stateDict = ResNet(architecture).stateDict
+    for path in ["\(name).pth", "some/\(name)_a1-0123abcd.pth", "models--timm--\(name).a1_in1k/snapshots/0/model.safetensors"] {
+      var hints = Hints()
+      hints.path = path
+      let recognition = try Recognition(stateDict, hints: hints)
+      #expect(recognition.architecture == architecture, "\(path)")
+      #expect(recognition.architecture.variantName == name)
+    }
+    var model = try ResNet(Recognition(stateDict))
+    #expect(try model.load(stateDict).isComplete)
+  }
+
+  @Test(arguments: Variant.all.map(\.name)) func withoutANameThePlainReadingIsTakenAndOthersAreNamed(_ name: String) throws {
+    let architecture = try #require(Architecture(named: name))
+    let recognition = try Recognition(ResNet(architecture).stateDict)
+    var plain = architecture
+    plain.antialiasing = .none
+    #expect(recognition.architecture == plain)
+    if architecture.antialiasing != .none { #expect(recognition.alternatives.contains("--arch \(name)")) }
+    let told = try Recognition(ResNet(architecture).stateDict, hints: Hints(architecture: name))
+    #expect(told.architecture == architecture)
+    #expect(!told.alternatives.contains { $0.hasPrefix("--arch") })
+  }
+
+  @Test func variantsHaveNamesOfTheirOwn() {
+    #expect(Set(Variant.all.map(\.name)).count == Variant.all.count)
+    for (index, variant) in Variant.all.enumerated() {
+      #expect(!Variant.all[..<index].contains { $0.architecture == variant.architecture }, "\(variant.name)")
+    }
+  }
+
+  @Test func namesOfOtherVariantsAreNoHints() throws {
+    let stateDict = ResNet(try #require(Architecture(named: "resnet50"))).stateDict
+    var hints = Hints()
+    for path in ["resnet101.pth", "xresnetblur50.pth", "resnetblur50x.pth"] {
+      hints.path = path
+      #expect(try Recognition(stateDict, hints: hints).architecture.variantName == "resnet50", "\(path)")
+    }
+    #expect(throws: RecognitionError.self) { try Recognition(stateDict, hints: Hints(architecture: "resnet101")) }
+    #expect(throws: RecognitionError.self) { try Recognition(stateDict, hints: Hints(architecture: "alexnet")) }
+  }
+
+  @Test(arguments: [
+    ("stride", "first"), ("antialiasing", "blur"), ("dilated", "3,4"), ("dilated", "4"), ("head", "tutorial"),
+    ("pool", "ceil"), ("eps", "0.001"),
+  ])
+  func settingsAreTakenAndWrittenAndReadAgain(_ name: String, _ value: String) throws {
+    var architecture = try #require(Architecture(named: "resnet50"))
+    let stateDict = ResNet(architecture).stateDict
+    try architecture.set(name, value)
+    var hints = Hints()
+    hints.settings = [(name, value)]
+    let recognition = try Recognition(stateDict, hints: hints)
+    #expect(recognition.architecture == architecture)
+
+    let folder = try TemporaryFolder()
+    var options = RSWOptions()
+    options.architecture = architecture.json.text()
+    let tiny = try narrow("resnet50")
+    var other = tiny.architecture
+    try other.set(name, value)
+    options.architecture = other.json.text()
+    try tiny.stateDict.writeRSW(to: folder.path("model.rsw"), options: options)
+    let read = try Checkpoint(path: folder.path("model.rsw")).recognition()
+    #expect(read.architecture == other)
+    #expect(read.alternatives.isEmpty)
+  }
+
+  @Test(arguments: [("stride", "third"), ("dilated", "1"), ("dilated", "x"), ("eps", "-1"), ("pool", ""), ("colour", "red")])
+  func impossibleSettingsAreRefused(_ name: String, _ value: String) throws {
+    var hints = Hints()
+    hints.settings = [(name, value)]
+    #expect(throws: RecognitionError.self) { try Recognition(narrow("resnet50").stateDict, hints: hints) }
+  }
+
+  private func narrow(_ name: String) throws -> ResNet {
+    var architecture = try #require(Architecture(named: name))
+    architecture.planes = architecture.planes.map { $0 / 16 }
+    architecture.stemChannels /= 16
+    architecture.classes = 7
+    return ResNet(architecture)
+  }
+
+  @Test func narrowNetworksHaveTheirVariantsName() throws {
+    for name in ["resnet18", "resnet50", "wide_resnet50_2"] {
+      let model = try narrow(name)
+      let recognition = try Recognition(model.stateDict)
+      #expect(recognition.architecture == model.architecture)
+      #expect(recognition.architecture.variantName == name)
+    }
   }
 
   @Test(arguments: ["module", "_orig_mod", "model", "backbone", "module-_orig_mod"])
   func prefixesAreRemoved(_ name: String) throws {
     let expected = try Fixtures.expectation("prefix-\(name)")
     let stateDict = try Checkpoint(path: Fixtures.path("reading/prefix-\(name).pth")).stateDict()
-    #expect(Architecture.prefix(of: stateDict) == expected.prefix)
+    let recognition = try Recognition(stateDict)
+    #expect(recognition.mapping.prefix == expected.prefix)
     var model = try ResNet(matching: stateDict)
     #expect(try model.load(stateDict).removedPrefix == expected.prefix)
   }
@@ -47,21 +132,22 @@ import Testing
 
   @Test(arguments: [1 << 17, 1 << 31, 1 << 61]) func impossibleWidthsAreRefused(_ width: Int) throws {
     let zero = Storage(Bytes([0, 0, 0, 0]))
-    var stateDict = StateDict()
-    for (key, shape) in [
-      ("conv1.weight", [width, 3, 7, 7]), ("layer1.0.conv1.weight", [width, width, 3, 3]),
-      ("layer2.0.conv1.weight", [1]), ("layer3.0.conv1.weight", [1]), ("layer4.0.conv1.weight", [1]),
-      ("fc.weight", [width, width]),
-    ] {
-      // Stride 0: such shapes need no memory. Those that overflow can't be described at all.
-      guard
-        let tensor = try? Tensor(dtype: .float32, shape: shape, strides: shape.map { _ in 0 }, storage: zero)
-      else {
-        continue
+    for key in ["conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight", "layer2.0.conv1.weight", "fc.weight"] {
+      for shape in [[width, 3, 7, 7], [width, width, 3, 3], [0, 0, 0, 0], [1, 1, 1, width], [width], []] {
+        // Stride 0: such shapes need no memory. Those that overflow can't be described at all.
+        guard
+          let tensor = try? Tensor(dtype: .float32, shape: shape, strides: shape.map { _ in 0 }, storage: zero)
+        else { continue }
+        for variant in ["resnet18", "resnet50"] {
+          var stateDict = try narrow(variant).stateDict
+          stateDict.update(key, tensor)
+          #expect(throws: (any Error).self) {
+            var model = try ResNet(matching: stateDict)
+            try model.load(stateDict)
+          }
+        }
       }
-      try stateDict.append(key, tensor)
     }
-    #expect(throws: RecognitionError.self) { try ResNet(matching: stateDict) }
   }
 
   @Test func weightsThatDoNotFitAreListed() throws {
@@ -78,5 +164,52 @@ import Testing
     let before = try model.stateDict["conv1.weight"]?.contiguousBytes()
     #expect(throws: LoadError.self) { try model.load(mismatched) }
     #expect(try model.stateDict["conv1.weight"]?.contiguousBytes() == before)
+  }
+
+  @Test func keysThatNothingKnowsAreUnexpected() throws {
+    var stateDict = try narrow("resnet18").stateDict
+    try stateDict.append("extra.weight", Tensor(shape: [1], [0]))
+    let error = #expect(throws: LoadError.self) { try ResNet(Recognition(stateDict)) }
+    #expect(error?.report.unexpected == ["extra.weight"])
+  }
+
+  @Test func theNearestKeyComesWithARule() throws {
+    let model = try narrow("resnet18")
+    var stateDict = StateDict()
+    for (name, tensor) in model.stateDict {
+      let parts = name.split(separator: ".").map { $0 == "bn2" ? "nb2" : String($0) }
+      try stateDict.append(parts.joined(separator: "."), tensor)
+    }
+    var other = model
+    let error = #expect(throws: LoadError.self) { try other.load(stateDict) }
+    let missing = try #require(error?.report.missing.first { $0.key == "layer1.0.bn2.weight" })
+    #expect(missing.rule == "layer1.{a}.nb2.{*}=layer1.{a}.bn2.{*}")
+    #expect(error?.description.contains("--map 'layer1.{a}.nb2.{*}=layer1.{a}.bn2.{*}'") == true)
+    var hints = Hints()
+    hints.map = try KeyMap(parsing: "layer{s}.{b}.nb2.{*} = layer{s}.{b}.bn2.{*}")
+    #expect(try Recognition(stateDict, hints: hints).architecture == model.architecture)
+  }
+
+  @Test func anotherHeadIsTakenWhereItIsAskedFor() throws {
+    let trained = try narrow("resnet50")
+    var model = try ResNet(matching: trained.stateDict, classes: 10)
+    #expect(model.architecture.classes == 10)
+    #expect(throws: LoadError.self) { try model.load(trained.stateDict) }
+    let before = try model.stateDict["fc.weight"]?.floats()
+    let report = try model.load(trained.stateDict, ignoring: .head)
+    #expect(report.isComplete)
+    #expect(try model.stateDict["fc.weight"]?.floats() == before)
+    #expect(try model.stateDict["conv1.weight"]?.floats() == trained.stateDict["conv1.weight"]?.floats())
+    let input = try Tensor(shape: [1, 3, 32, 32], [Float](repeating: 0.5, count: 3 * 32 * 32))
+    #expect(try model(input).shape == [1, 10])
+
+    var headless = StateDict()
+    for (name, tensor) in trained.stateDict where !name.hasPrefix("fc.") { try headless.append(name, tensor) }
+    let features = try ResNet(Recognition(headless))
+    #expect(features.architecture.classes == nil)
+    #expect(try features(input).shape == [1, features.architecture.features])
+    #expect(try features(input).floats() == trained.outputs(input, at: ["avgpool"])[0].floats())
+    #expect(throws: LoadError.self) { try model.load(headless) }
+    #expect(try model.load(headless, ignoring: .head).isComplete)
   }
 }

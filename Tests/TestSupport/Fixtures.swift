@@ -12,6 +12,15 @@ public enum Fixtures {
   /// The path of a fixture; the test that uses a missing one fails when it opens it.
   public static func path(_ name: String) -> String { root.appending(path: name).path }
 
+  /// The folders of a folder of fixtures, from the script's manifest, so that none can be left out.
+  public static func folders(_ name: String) -> [String] {
+    guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")),
+      let manifest = try? JSONDecoder().decode(Manifest.self, from: data)
+    else { return ["manifest.json is missing or damaged"] }
+    let paths = manifest.files.map { $0.path.split(separator: "/") }
+    return Set(paths.filter { $0.count > 2 && $0[0] == name }.map { String($0[1]) }).sorted()
+  }
+
   /// The cases of `Fixtures/reading`, from the script's manifest, so that none can be left out.
   public static let readingCases: [String] = {
     guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")),

@@ -21,6 +21,12 @@ package enum JSON: Sendable {
     return nil
   }
 
+  /// A number, whole or not.
+  package var number: Double? {
+    if case .double(let double) = self { return double }
+    return int.map { Double($0) }
+  }
+
   package var array: [JSON]? {
     if case .array(let array) = self { return array }
     return nil

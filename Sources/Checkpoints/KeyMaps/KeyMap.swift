@@ -1,0 +1,231 @@
+// Rules that rename parameters between two naming conventions, as text that people write:
+//
+//   # a comment
+//   title: Hugging Face transformers
+//   set stride = first
+//   stages.{s}.layers.{b}.{*} = layer{s+1}.{b}.{*}
+//   conv1/kernel[:0] = conv1.weight : hwio
+//
+// A rule is `THEIRS = OURS`, patterns of KeyPattern.swift; behind a colon stands the order of the axes where
+// it is not PyTorch's. The first rule that matches a name renames it. Read from right to left the
+// same rules write the other convention.
+
+/// Rules between two naming conventions.
+public struct KeyMap: Sendable {
+  /// How the axes of an array lie where they are not PyTorch's `[out, in, height, width]` or `[out, in]`.
+  public enum Axes: String, Sendable, CaseIterable {
+    /// `[height, width, in, out]`: Keras and TensorFlow.
+    case hwio
+    /// `[out, height, width, in]`: channels last, as MLX has it.
+    case ohwi
+    /// `[in, out]`: Keras's fully connected layers.
+    case io
+    /// `[out, in, 1, 1]`: a fully connected layer that is kept as a convolution.
+    case oi11
+
+    /// For each of PyTorch's axes, which of these it is.
+    var permutation: [Int] {
+      switch self {
+      case .hwio: [3, 2, 0, 1]
+      case .ohwi: [0, 3, 1, 2]
+      case .io: [1, 0]
+      case .oi11: [0, 1]
+      }
+    }
+  }
+
+  /// A rule.
+  public struct Rule: Sendable, CustomStringConvertible {
+    let theirs: KeyPattern
+    let ours: KeyPattern
+    let axes: Axes?
+    /// The rule as it was written.
+    public let description: String
+
+    /// - Throws: a sentence that says what is wrong.
+    public init(_ text: String) throws(KeyMapError) {
+      var (sides, axes) = (text.trimmed, Axes?.none)
+      if let colon = sides.range(ofLast: " : ") {
+        let name = String(sides[colon.upperBound...]).trimmed
+        guard let known = Axes(rawValue: name) else {
+          throw KeyMapError(
+            "\(quoted(name)) is no order of axes; there are \(Axes.allCases.map(\.rawValue).joined(separator: ", "))."
+          )
+        }
+        axes = known
+        sides = String(sides[..<colon.lowerBound])
+      }
+      guard let equals = sides.range(ofLast: " = ") ?? sides.range(ofLast: "=") else {
+        throw KeyMapError("\(quoted(text)) is no rule: write OLD = NEW.")
+      }
+      theirs = try KeyPattern(String(sides[..<equals.lowerBound]).trimmed)
+      ours = try KeyPattern(String(sides[equals.upperBound...]).trimmed)
+      guard theirs.placeholders == ours.placeholders else {
+        throw KeyMapError("\(quoted(text)) has placeholders on one side that the other side lacks.")
+      }
+      self.axes = axes
+      description = text.trimmed
+    }
+  }
+
+  /// The rules, in the order in which they are tried.
+  public private(set) var rules: [Rule] = []
+  /// `title` and other lines of the form `name: text`.
+  public private(set) var notes: [String: String] = [:]
+  /// Lines of the form `set name = value`.
+  public private(set) var settings: [(name: String, value: String)] = []
+
+  /// Rules that are tried in this order.
+  public init(_ rules: [Rule] = []) { self.rules = rules }
+
+  /// Reads rules, one a line.
+  ///
+  /// - Throws: what is wrong with the first line that is none.
+  public init(parsing text: String) throws(KeyMapError) {
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+      do throws(KeyMapError) {
+        try read(line.first == "#" ? "" : String(line.split(separator: " #", maxSplits: 1).first ?? "").trimmed)
+      } catch {
+        throw KeyMapError("line \(index + 1): \(error.description)")
+      }
+    }
+  }
+
+  private mutating func read(_ line: String) throws(KeyMapError) {
+    if line.isEmpty { return }
+    if let setting = line.droppingPrefix("set ") {
+      let sides = setting.split(separator: "=", maxSplits: 1).map { String($0).trimmed }
+      guard sides.count == 2 else { throw KeyMapError("\(quoted(line)) sets nothing: write set NAME = VALUE.") }
+      settings.append((sides[0], sides[1]))
+    } else if !line.contains("="), let colon = line.firstIndex(of: ":") {
+      notes[String(line[..<colon])] = String(line[line.index(after: colon)...]).trimmed
+    } else {
+      rules.append(try Rule(line))
+    }
+  }
+
+  // MARK: Names
+
+  /// A name after a rule was applied to it.
+  public struct Renamed: Sendable {
+    /// The new name.
+    public let name: String
+    /// How the axes lie on their side.
+    public let axes: Axes?
+    /// The rule.
+    public let rule: Rule
+  }
+
+  /// Our name for one of theirs; nil when no rule matches.
+  public func ours(_ name: Substring) -> Renamed? { first(name, from: \.theirs, to: \.ours) }
+
+  /// Their name for one of ours; nil when no rule matches.
+  public func theirs(_ name: Substring) -> Renamed? { first(name, from: \.ours, to: \.theirs) }
+
+  private func first(
+    _ name: Substring, from: KeyPath<Rule, KeyPattern>, to: KeyPath<Rule, KeyPattern>
+  ) -> Renamed? {
+    for rule in rules {
+      if let captures = rule[keyPath: from].match(name), let result = rule[keyPath: to].write(captures) {
+        return Renamed(name: result, axes: rule.axes, rule: rule)
+      }
+    }
+    return nil
+  }
+
+  /// A rule that gives `theirs` the name `ours`, and other names the same way: numbers that both have
+  /// and the last component, where it is the same, become places. Nil for names that rules can't be written for.
+  package static func rule(from theirs: String, to ours: String) -> String? {
+    let text = generalised(theirs, ours)
+    return KeyMap([(try? Rule(text))].compactMap { $0 }).ours(theirs[...])?.name == ours ? text : nil
+  }
+
+  private static func generalised(_ theirs: String, _ ours: String) -> String {
+    var (left, right) = (theirs.split(separator: "."), ours.split(separator: "."))
+    guard left.count > 1, right.count > 1, left.last == right.last else { return "\(theirs)=\(ours)" }
+    left[left.count - 1] = "{*}"
+    right[right.count - 1] = "{*}"
+    var letters = "abcdefghijklmnopqrstuvwxyz"[...]
+    for (index, component) in left.enumerated() where component.allSatisfy(\.isNumber) {
+      guard index < right.count, right[index] == component, let letter = letters.popFirst() else { continue }
+      left[index] = "{\(letter)}"
+      right[index] = "{\(letter)}"
+    }
+    return left.joined(separator: ".") + "=" + right.joined(separator: ".")
+  }
+
+  /// Everything that they may call our `name`, by any rule and with any optional text.
+  package func spellings(_ name: String) -> [String] {
+    rules.flatMap { rule in rule.ours.match(name[...]).map { rule.theirs.spellings($0) } ?? [] }
+  }
+}
+
+/// What is wrong with a rule.
+public struct KeyMapError: Error, Sendable, CustomStringConvertible {
+  /// The fact, and what would be right.
+  public let description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+extension Tensor {
+  /// The same elements in PyTorch's order of axes, given how they lie now.
+  ///
+  /// - Throws: `.malformed` when there are fewer or more axes, `.unsupported` for what is no view of one storage.
+  package func toPyTorch(from axes: KeyMap.Axes) throws(CheckpointError) -> Tensor {
+    if axes == .oi11 {
+      guard shape.count == 4, shape[2] == 1, shape[3] == 1 else { throw wrongAxes(axes) }
+      return try Tensor(
+        dtype: dtype, shape: Array(shape[..<2]), strides: Array(strides[..<2]), storageOffset: storageOffset,
+        storage: storage)
+    }
+    return try permuted(axes.permutation, axes)
+  }
+
+  /// The same elements in the order that `axes` names, given that they lie in PyTorch's.
+  package func fromPyTorch(to axes: KeyMap.Axes) throws(CheckpointError) -> Tensor {
+    if axes == .oi11 {
+      guard shape.count == 2 else { throw wrongAxes(axes) }
+      return try Tensor(
+        dtype: dtype, shape: shape + [1, 1], strides: strides + [1, 1], storageOffset: storageOffset,
+        storage: storage)
+    }
+    var inverse = axes.permutation
+    for (to, from) in axes.permutation.enumerated() { inverse[from] = to }
+    return try permuted(inverse, axes)
+  }
+
+  private func permuted(_ order: [Int], _ axes: KeyMap.Axes) throws(CheckpointError) -> Tensor {
+    guard layout == .strided, quantization == nil else {
+      throw CheckpointError(.unsupported, "is \(layout), and its axes can't be put in another order. Use --dense.")
+    }
+    guard shape.count == order.count else { throw wrongAxes(axes) }
+    return try Tensor(
+      dtype: dtype, shape: order.map { shape[$0] }, strides: order.map { strides[$0] },
+      storageOffset: storageOffset, storage: storage)
+  }
+
+  private func wrongAxes(_ axes: KeyMap.Axes) -> CheckpointError {
+    CheckpointError(.malformed, "has shape \(shape), which does not go with the axes \(axes.rawValue).")
+  }
+}
+
+extension StringProtocol {
+  /// Without spaces and tabs at both ends.
+  fileprivate var trimmed: String {
+    func isSpace(_ character: Character) -> Bool { character == " " || character == "\t" || character == "\r" }
+    var text = drop(while: isSpace)
+    while let last = text.last, isSpace(last) { text.removeLast() }
+    return String(text)
+  }
+
+  /// Where `text` stands for the last time.
+  fileprivate func range(ofLast text: String) -> Range<Index>? {
+    var start = endIndex
+    while true {
+      if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
+      guard start > startIndex else { return nil }
+      start = index(before: start)
+    }
+  }
+}

@@ -1,0 +1,100 @@
+// Whose names a state dict has. Each dialect is one file of rules in Dialects/, which is compiled in.
+
+import Checkpoints
+
+/// A naming convention for ResNets.
+public struct Dialect: Sendable {
+  /// The name to call it by, such as `huggingface`.
+  public let name: String
+  /// Whose it is.
+  public let title: String
+  /// The rules; none for the network's own names.
+  public let map: KeyMap
+  /// A name without which it is another dialect, as their names alone don't tell them apart.
+  let needs: String?
+
+  /// The network's own names, which are torchvision's and, for what torchvision has not, timm's.
+  public static let torchvision = Dialect(
+    name: "torchvision", title: "torchvision and timm", map: KeyMap(), needs: nil)
+
+  /// Every dialect. Where two fit equally well, the first is taken.
+  public static let all: [Dialect] =
+    [torchvision]
+    + [
+      ("torchvision-segmentation", PackageResources.torchvision_segmentation_map),
+      ("huggingface", PackageResources.huggingface_map),
+      ("detectron2", PackageResources.detectron2_map),
+      ("detectron2-torchvision", PackageResources.detectron2_torchvision_map),
+      ("caffe2", PackageResources.caffe2_map),
+      ("mmpretrain", PackageResources.mmpretrain_map),
+      ("mmpretrain-d", PackageResources.mmpretrain_d_map),
+      ("keras", PackageResources.keras_map),
+      ("senet", PackageResources.senet_map),
+      ("cifar", PackageResources.cifar_map),
+      ("sequential", PackageResources.sequential_map),
+    ].compactMap { name, text in Dialect(name, text) }
+
+  /// The dialect called `name`; timm's names are torchvision's.
+  public init?(named name: String) {
+    guard let dialect = Dialect.all.first(where: { $0.name == (name == "timm" ? "torchvision" : name) }) else {
+      return nil
+    }
+    self = dialect
+  }
+
+  /// Nil for a file that can't be read, which a test rules out.
+  private init?(_ name: String, _ text: [UInt8]) {
+    guard let map = try? KeyMap(parsing: String(decoding: text, as: UTF8.self)) else { return nil }
+    self.init(name: name, title: map.notes["title"] ?? name, map: map, needs: map.notes["needs"])
+  }
+
+  private init(name: String, title: String, map: KeyMap, needs: String?) {
+    (self.name, self.title, self.map, self.needs) = (name, title, map, needs)
+  }
+
+  private var isOwn: Bool { map.rules.isEmpty }
+
+  /// What the dialect calls our `name`, with every spelling.
+  func spellings(_ name: String) -> [String] { isOwn ? [name] : map.spellings(name) }
+
+  /// Our name for one of the dialect's, if it is part of a network.
+  package func ours(_ name: Substring) -> (name: String, axes: KeyMap.Axes?)? {
+    if isOwn { return Dialect.isNetworkKey(name) ? (String(name), nil) : nil }
+    guard let renamed = map.ours(name), Dialect.isNetworkKey(renamed.name[...]) else { return nil }
+    return (renamed.name, renamed.axes)
+  }
+
+  /// The dialect's name for one of ours; nil where it has none.
+  public func theirs(_ name: String) -> (name: String, axes: KeyMap.Axes?)? {
+    isOwn ? (name, nil) : map.theirs(name[...]).map { ($0.name, $0.axes) }
+  }
+
+  /// Whether a name stands at a place where our networks have parameters.
+  private static func isNetworkKey(_ name: Substring) -> Bool {
+    let bytes = name.utf8
+    guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")) else { return false }
+    let (first, rest) = (bytes[..<dot], bytes[bytes.index(after: dot)...])
+    if first.starts(with: "layer".utf8) {
+      let digits = first.dropFirst(5)
+      return !digits.isEmpty && digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    }
+    if first.elementsEqual("fc".utf8) { return rest.elementsEqual("weight".utf8) || rest.elementsEqual("bias".utf8) }
+    return first.elementsEqual("conv1".utf8) || first.elementsEqual("bn1".utf8)
+      || first.elementsEqual("maxpool".utf8)
+  }
+
+  /// Whether `name` of ours is that of a projection or of another head that trainers put on top of a network.
+  ///
+  /// An MLP in the place of `fc` is one too, as in MoCo v2.
+  static func isForeignHead(_ name: Substring) -> Bool {
+    let components = name.split(separator: ".", maxSplits: 2)
+    guard let first = components.first else { return false }
+    return foreignHeads.contains(String(first)) || first == "fc" && components.count > 2
+  }
+
+  private static let foreignHeads: Set<String> = [
+    "head", "heads", "classifier", "aux_classifier", "linear", "mlp", "neck", "queue", "queue_ptr",
+    "projection_head", "projection", "projector", "proj", "predictor", "prediction_head", "prototypes",
+    "contrast_head", "contrastive_head", "decode_head", "auxiliary_head", "logit_scale", "fc_norm",
+  ]
+}

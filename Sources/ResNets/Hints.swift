@@ -1,0 +1,204 @@
+// What keys and shapes can't tell: where the stride is, whether there is dilation or anti-aliasing. The user says it,
+// or a file's metadata, or the name that it was published under; a dialect implies it. Else torchvision's way is
+// taken, and the others are named.
+
+public import Checkpoints
+
+/// What is known about a network beside its keys and shapes.
+///
+/// ```swift
+/// let model = try ResNet(checkpoint, hints: Hints(architecture: "resnetaa50"))
+/// ```
+public struct Hints: Sendable {
+  /// The published variant that it is; its keys and shapes must be the file's.
+  public var architecture: String?
+  /// Settings as ``Architecture/set(_:_:)`` takes them.
+  public var settings: [(name: String, value: String)] = []
+  /// Rules that are applied to the names before anything else.
+  public var map = KeyMap()
+  /// The path that the file was published under; a part of it may name a variant.
+  public var path: String?
+  /// What an rsw file says of its architecture.
+  var recorded: JSON?
+
+  /// No hints, or the variant's name.
+  public init(architecture: String? = nil) { self.architecture = architecture }
+
+  /// These hints, and what the checkpoint's name and metadata say.
+  public func and(_ checkpoint: Checkpoint) -> Hints {
+    var result = self
+    result.path = path ?? checkpoint.member ?? checkpoint.path
+    if let text = checkpoint.metadata.first(where: { $0.name == "architecture" })?.value {
+      result.recorded = try? JSON(parsing: Bytes(Array(text.utf8)))
+    }
+    return result
+  }
+
+  /// Settles what keys and shapes left open.
+  ///
+  /// - Returns: what told it, and what else is possible.
+  func settle(
+    _ found: inout Architecture, _ dialect: Dialect
+  ) throws(RecognitionError) -> (steps: [String], alternatives: [String]) {
+    var steps: [String] = []
+    let hasGroups = found.groups > 1
+    var impliesStride = false
+    for (name, value) in dialect.map.settings where name != "statistics" {
+      // Who puts the stride on the first convolution does so in networks without groups only.
+      if name == "stride" {
+        impliesStride = true
+        if hasGroups { continue }
+      }
+      try found.set(name, value)
+    }
+
+    var isSettled = false
+    if let name = architecture {
+      guard let variant = Variant.all.first(where: { $0.name == name }) else {
+        throw RecognitionError("there is no variant \"\(printable(name))\"")
+      }
+      guard found.hasSameKeys(as: variant.architecture) else {
+        throw RecognitionError("they are not \(name)'s, but \(found.description)'s")
+      }
+      found.antialiasing = variant.architecture.antialiasing
+      isSettled = true
+    } else if let recorded {
+      try found.adopt(recorded)
+      isSettled = true
+    } else if let (variant, part) = found.variant(in: path) {
+      if !found.lookalikes.isEmpty || variant.architecture.antialiasing != .none {
+        steps.append("the name \(printable(part)) tells it from its lookalikes")
+      }
+      found.antialiasing = variant.architecture.antialiasing
+      isSettled = true
+    }
+    for (name, value) in settings { try found.set(name, value) }
+
+    var alternatives: [String] = []
+    let isSet = Set(settings.map(\.name))
+    if !isSettled, !isSet.contains("antialiasing") {
+      alternatives += found.lookalikes.map { "--arch \($0.name)" }
+    }
+    let isOpen = recorded == nil && (impliesStride || !isSettled) && found.blocks.contains(.bottleneck)
+    if isOpen, !hasGroups, !isSet.contains("stride") {
+      alternatives.append("--set stride=\(found.stridePlacement == .first ? "second" : "first")")
+    }
+    if isOpen, found.dilatedStages.isEmpty, !isSet.contains("dilated") {
+      alternatives.append("--set dilated=3,4")
+    }
+    return (steps, alternatives)
+  }
+}
+
+extension Architecture {
+  /// Sets what keys and shapes can't tell.
+  ///
+  /// - Parameters:
+  ///   - name: `stride` (`first`, `second`), `antialiasing` (`none`, `average`, `blur`), `dilated` (stages such as
+  ///     `3,4`), `head` (`adaptive`, `tutorial`), `pool` (`padded`, `ceil`), `eps` or `norm_groups`.
+  /// - Throws: ``RecognitionError`` when there is no such setting or value.
+  public mutating func set(_ name: String, _ value: String) throws(RecognitionError) {
+    func known<Choice>(_ choice: Choice?, _ choices: String) throws(RecognitionError) -> Choice {
+      guard let choice else {
+        throw RecognitionError("\(name)=\(printable(value)) can't be set; there are \(choices)")
+      }
+      return choice
+    }
+    switch name {
+    case "stride": stridePlacement = try known(StridePlacement(rawValue: value), "first, second")
+    case "antialiasing": antialiasing = try known(Antialiasing(rawValue: value), "none, average, blur")
+    case "head": head = try known(Head(rawValue: value), "adaptive, tutorial")
+    case "pool": stemPooling = try known(StemPooling(rawValue: value), "padded, ceil")
+    case "eps":
+      let number = Double(value).flatMap { $0 > 0 && $0 < 1 ? $0 : nil }
+      eps = try known(number, "numbers between 0 and 1")
+    case "dilated":
+      let stages = value.split(separator: ",").map { Int($0) }
+      let allowed = 2...max(2, layers.count)
+      let isGood = stages.allSatisfy { $0.map(allowed.contains) ?? false }
+      dilatedStages = try known(isGood ? Set(stages.compactMap { $0 }) : nil, "stages \(allowed), such as 3,4")
+    case "norm_groups":
+      let groups = Int(value).flatMap { $0 > 0 && $0 <= 1 << 16 ? $0 : nil }
+      normalization = .group(groups: try known(groups, "numbers of groups"))
+    default:
+      throw RecognitionError(
+        "\(printable(name)) can't be set; there are stride, antialiasing, dilated, head, pool, eps and norm_groups")
+    }
+  }
+
+  /// Whether the other network has the same parameters as this one, whatever its width and classes.
+  func hasSameKeys(as other: Architecture) -> Bool {
+    var plain = self
+    plain.antialiasing = other.antialiasing
+    return plain.variant?.architecture == other || plain.lookalikes.contains { $0.architecture == other }
+  }
+
+  /// The variant that a part of the path names and that has the same keys and shapes, with that part.
+  ///
+  /// The file's name counts most, then the folders that it lies in; of several names in it the longest.
+  func variant(in path: String?) -> (Variant, part: String)? {
+    guard let path else { return nil }
+    let candidates = Variant.all.filter { hasSameKeys(as: $0.architecture) }
+    for part in path.split(separator: "/").suffix(4).reversed() {
+      let named = candidates.filter { part.lowercased().names($0.name) }
+      if let longest = named.max(by: { $0.name.count < $1.name.count }) { return (longest, String(part)) }
+    }
+    return nil
+  }
+
+  /// What an rsw file recorded that keys and shapes don't tell.
+  mutating func adopt(_ recorded: JSON) throws(RecognitionError) {
+    for name in ["stride", "antialiasing", "head", "pool"] {
+      if let value = recorded[name]?.string { try set(name, value) }
+    }
+    if let value = recorded["eps"]?.number { try set("eps", "\(value)") }
+    if let value = recorded["norm_groups"]?.int { try set("norm_groups", "\(value)") }
+    if let stages = recorded["dilated_stages"]?.array {
+      let list = stages.compactMap { $0.int.map { "\($0)" } }.joined(separator: ",")
+      try set("dilated", list)
+    }
+  }
+
+  /// The architecture as a JSON object, as rsw files hold it.
+  package var json: JSON {
+    var stem: [Int] = [stemChannels]
+    if case .deep(let first, let second) = self.stem { stem = [first, second, stemChannels] }
+    var entries: [(name: String, value: JSON)] = [
+      ("family", .string("resnet")), ("variant", variantName.map { .string($0) } ?? .null),
+      (
+        "block",
+        Set(blocks).count == 1 ? .string(blocks[0].rawValue) : .strings(blocks.map(\.rawValue))
+      ),
+      ("layers", .ints(layers)), ("planes", .ints(planes)), ("stem", .ints(stem)), ("groups", .int(groups)),
+      ("width_per_group", .int(widthPerGroup)), ("shortcut", .string(shortcut.rawValue)),
+      ("antialiasing", .string(antialiasing.rawValue)), ("stride", .string(stridePlacement.rawValue)),
+      ("dilated_stages", .ints(dilatedStages.sorted())), ("eps", .double(eps)),
+      ("classes", classes.map { .int($0) } ?? .null), ("features", .int(features)),
+      ("head", .string(head.rawValue)), ("pool", .string(stemPooling.rawValue)),
+    ]
+    switch attention {
+    case .none: break
+    case .squeezeExcitation: entries.append(("attention", .string("squeeze_excitation")))
+    case .efficientChannel: entries.append(("attention", .string("efficient_channel")))
+    }
+    if case .group(let groups) = normalization { entries.append(("norm_groups", .int(groups))) }
+    return .object(entries)
+  }
+}
+
+extension String {
+  /// Whether `name` stands in the text by itself, as `resnet50` does in `gluon_resnet50_v1b` but not in `seresnet50`.
+  fileprivate func names(_ name: String) -> Bool {
+    func isPart(_ character: Character?) -> Bool { character.map { $0.isLetter || $0.isNumber } ?? false }
+    var start = startIndex
+    while start < endIndex {
+      if self[start...].hasPrefix(name) {
+        let end = index(start, offsetBy: name.count)
+        let before = start == startIndex ? nil : self[index(before: start)]
+        if !isPart(before), !isPart(end == endIndex ? nil : self[end]) { return true }
+      }
+      start = index(after: start)
+    }
+    return false
+  }
+}

@@ -1,0 +1,116 @@
+// Where in a state dict a ResNet is, and whose names it has: a prefix and a dialect.
+
+import Checkpoints
+
+/// A prefix and a dialect with which names become a ResNet's.
+struct NetworkSearch {
+  /// Every ResNet has this convolution; whatever stands before it is the prefix.
+  private static let anchor = "layer2.0.conv1.weight"
+  /// Nobody puts more networks into a file.
+  private static let mostCandidates = 64
+
+  private struct Candidate {
+    let dialect: Dialect
+    let prefix: String
+    var count = 0
+    var isSpecific: Bool { dialect.needs != nil }
+  }
+
+  /// The names of a network; nil when there is none.
+  let mapping: KeyMapping?
+  let dialect: Dialect?
+  /// Prefixes of other networks in the same state dict, which were not taken.
+  private(set) var others: [String] = []
+  /// Prefixes of networks among which there is no reason to choose.
+  private(set) var equals: [String] = []
+
+  init(_ stateDict: StateDict) {
+    var candidates = NetworkSearch.candidates(stateDict)
+    for index in candidates.indices {
+      let (dialect, prefix) = (candidates[index].dialect, candidates[index].prefix)
+      candidates[index].count = stateDict.count { name, _ in
+        name.droppingPrefix(prefix).map { dialect.ours($0[...]) != nil } ?? false
+      }
+      if candidates[index].count == stateDict.count { break }  // nothing is left for others
+    }
+    let largest = candidates.map(\.count).max() ?? 0
+    let best = candidates.filter { $0.count == largest }.map(\.prefix)
+    let preferred = NetworkSearch.preferred(among: best)
+    guard let choice = candidates.first(where: { $0.count == largest && $0.prefix == preferred }) else {
+      (mapping, dialect) = (nil, nil)
+      return
+    }
+    mapping = NetworkSearch.mapping(of: stateDict, choice)
+    dialect = choice.dialect
+    var seen: Set<String> = [choice.prefix]
+    // A prefix that lies inside another one's network, such as `layer`, is no other network.
+    for candidate in candidates where candidate.count * 2 > largest && seen.insert(candidate.prefix).inserted {
+      if candidate.count == largest, NetworkSearch.rank(candidate.prefix) == NetworkSearch.rank(choice.prefix) {
+        equals.append(candidate.prefix)
+      } else {
+        others.append(candidate.prefix)
+      }
+    }
+  }
+
+  private static func candidates(_ stateDict: StateDict) -> [Candidate] {
+    var candidates: [Candidate] = []
+    for dialect in Dialect.all {
+      var tried: Set<CodeUnitKey> = []
+      for ending in dialect.spellings(anchor) {
+        let last = ending.utf8.last
+        for (name, _) in stateDict where name.utf8.last == last && candidates.count < mostCandidates {
+          guard let prefix = name.droppingSuffix(ending),
+            prefix.isEmpty || prefix.hasSuffix(".") || prefix.hasSuffix("/"),
+            tried.insert(CodeUnitKey(prefix)).inserted
+          else { continue }
+          if let needed = dialect.needs, stateDict[prefix + needed] == nil { continue }
+          candidates.append(Candidate(dialect: dialect, prefix: prefix))
+        }
+      }
+    }
+    return candidates.filter(\.isSpecific) + candidates.filter { !$0.isSpecific }
+  }
+
+  private static func mapping(of stateDict: StateDict, _ choice: Candidate) -> KeyMapping {
+    var mapping = KeyMapping()
+    (mapping.dialect, mapping.prefix) = (choice.dialect.name, choice.prefix)
+    mapping.entries.reserveCapacity(stateDict.count)
+    let isOwn = choice.dialect.map.rules.isEmpty
+    for (name, _) in stateDict {
+      guard let rest = name.droppingPrefix(choice.prefix) else {
+        mapping.leftOut.append(name)
+        continue
+      }
+      if let ours = choice.dialect.ours(rest[...]) {
+        mapping.entries.append(.init(from: name, to: ours.name, axes: ours.axes))
+      } else if isOwn, !Dialect.isForeignHead(rest[...]) {
+        mapping.unknown.append(name)
+      } else {
+        mapping.leftOut.append(name)
+      }
+    }
+    return mapping
+  }
+
+  // MARK: Pairs of networks
+
+  /// Words in prefixes and keys of networks that lie side by side, the one to take first: the trained network before
+  /// its momentum copy, but the teacher before the student, as DINO's evaluation takes it.
+  private static let pairs = [
+    ("encoder_q", "encoder_k"), ("base_encoder", "momentum_encoder"), ("teacher", "student"),
+    ("online", "target"), ("backbone", "momentum_backbone"), ("encoder", "momentum"),
+    ("backbone", "backbone_momentum"), ("query", "key"), ("net", "ema"),
+  ]
+
+  /// The one of several prefixes or keys to take without being asked; nil of none.
+  static func preferred(among names: [String]) -> String? {
+    names.min { (rank($0), $0.count, $0) < (rank($1), $1.count, $1) }
+  }
+
+  /// 0 for what comes first in its pair or in none, 1 for what comes second.
+  static func rank(_ name: String) -> Int {
+    let words = Set(name.split(whereSeparator: { $0 == "." || $0 == "/" }).flatMap { [$0, $0.prefix { $0 != "_" }] }.map(String.init))
+    return pairs.contains { words.contains($0.1) } ? 1 : 0
+  }
+}

@@ -1,0 +1,36 @@
+// What is found out about a state dict before anything is done with it.
+
+import Checkpoints
+import ResNets
+
+/// The model that a state dict is for, if it is one.
+struct Identification {
+  /// Nil when the state dict is no ResNet's, or does not fit the ResNet that it looks like.
+  let recognition: Recognition?
+  /// Parameters as PyTorch counts them: without BatchNorm's statistics.
+  let parameterCount: Int?
+  /// How it was recognised, or why it was not.
+  let description: String
+
+  /// - Parameter isRequired: whether it is an error when there is no such model.
+  init(_ stateDict: StateDict, _ hints: Hints, isRequired: Bool = false) throws {
+    do {
+      let recognition = try Recognition(stateDict, hints: hints)
+      parameterCount = try ResNet(recognition).parameterCount
+      description = recognition.steps.joined(separator: "; ")
+      self.recognition = recognition
+    } catch {
+      if isRequired { throw error }
+      recognition = nil
+      parameterCount = nil
+      let reason = (error as? RecognitionError)?.reason ?? "they don't fit the ResNet that they look like"
+      description = "not recognised: \(reason)"
+    }
+  }
+
+  /// What else keys and shapes could mean; nil where they leave nothing open.
+  var alternatives: String? {
+    guard let alternatives = recognition?.alternatives, !alternatives.isEmpty else { return nil }
+    return "keys and shapes would fit these too: \(alternatives.joined(separator: ", "))"
+  }
+}

@@ -1,0 +1,92 @@
+// What the tensors of a checkpoint are called when it is converted.
+
+import Checkpoints
+import ResNets
+
+/// The new names of a state dict's tensors.
+struct Naming {
+  private struct Row {
+    let old: String
+    let new: String
+    let tensor: Tensor
+    let note: String
+  }
+
+  private let rows: [Row]
+  private let source: StateDict
+
+  /// - Parameters:
+  ///   - recognition: the ResNet in `source`; nil to rename by `map` alone.
+  ///   - to: the dialect whose names its tensors get; nil for our own.
+  ///   - map: the user's rules.
+  init(_ source: StateDict, _ recognition: Recognition?, to: String?, _ map: KeyMap) throws {
+    self.source = source
+    guard let recognition else {
+      let renamed = try source.renamed(by: map).stateDict
+      rows = zip(source, renamed).map { old, new in
+        Row(old: old.name, new: new.name, tensor: new.tensor, note: old.name == new.name ? "" : "renamed")
+      }
+      return
+    }
+    // The user's rules came before everything else, so the mapping knows names that they gave.
+    let named = try source.renamed(by: map).stateDict
+    var originals: [String: String] = [:]
+    for (old, new) in zip(source.names, named.names) { originals[new] = old }
+    var entries: [String: KeyMapping.Entry] = [:]
+    for entry in recognition.mapping.entries { entries[entry.from] = entry }
+    let target = to.flatMap { Dialect(named: $0) } ?? .torchvision
+
+    var rows: [Row] = []
+    for (name, tensor) in named {
+      let old = originals[name] ?? name
+      guard let ours = entries[name]?.to, let network = recognition.stateDict[ours] else {
+        rows.append(Row(old: old, new: name, tensor: tensor, note: "beside the network"))
+        continue
+      }
+      rows.append(try Naming.row(old, ours, network, target))
+    }
+    // What the network needs and the dialect leaves to be understood.
+    let written = Set(recognition.mapping.entries.map(\.to) + recognition.mapping.unknown)
+    for (ours, tensor) in recognition.stateDict where !written.contains(ours) {
+      rows.append(try Naming.row("", ours, tensor, target))
+    }
+    self.rows = rows
+  }
+
+  private static func row(_ old: String, _ ours: String, _ tensor: Tensor, _ target: Dialect) throws -> Row {
+    guard let theirs = target.theirs(ours) else {
+      throw CheckpointError(
+        .notRepresentable, "has no name in \(target.title)'s networks (\(target.name)): choose another --to.", key: ours)
+    }
+    var note = old.isEmpty ? "implied" : old == theirs.name ? "" : "renamed"
+    var result = tensor
+    if let axes = theirs.axes {
+      result = try tensor.fromPyTorch(to: axes)
+      note += ", axes \(axes.rawValue)"
+    }
+    return Row(old: old, new: theirs.name, tensor: result, note: note)
+  }
+
+  /// The tensors under their new names.
+  func stateDict(dense: Bool) throws(CheckpointError) -> StateDict {
+    var result = StateDict()
+    result.location = source.location
+    result.otherEntries = source.otherEntries
+    result.nestedEntries = source.nestedEntries
+    for row in rows { try result.append(row.new, row.tensor) }
+    return dense ? try result.dense() : result
+  }
+
+  /// Old and new names side by side.
+  var table: String {
+    let heading = [["in the checkpoint", "written as", "shape", ""]]
+    let lines = rows.map { row in
+      [
+        row.old.isEmpty ? "-" : printable(row.old), printable(row.new), "\(row.tensor.shape)", row.note,
+      ]
+    }
+    let renamed = rows.count { $0.old != $0.new }
+    return rsw.table(heading + lines, numeric: [])
+      + "\n\(rows.count) tensors, \(renamed) under another name"
+  }
+}
