@@ -100,7 +100,7 @@ import Testing
     ("blocks.3.w", "b.3.w", "blocks.{a}.{*}=b.{a}.{*}"),
   ])
   func suggestedRulesDoWhatTheySay(_ theirs: String, _ ours: String, _ expected: String) throws {
-    let rule = KeyMap.rule(from: theirs, to: ours)
+    let rule = try #require(KeyMap.rule(from: theirs, to: ours))
     #expect(rule == expected)
     #expect(KeyMap([try KeyMap.Rule(rule)]).ours(theirs[...])?.name == ours)
   }
