@@ -6,6 +6,7 @@ Fixtures/models   narrow ResNets with inputs, logits and activations
 Fixtures/reading  checkpoints that must be read, each with a JSON file of what they hold
 Fixtures/bad      files that must be refused, or that do harm when they are trusted
 Fixtures/digits   a narrow ResNet-18 trained on scikit-learn's handwritten digits
+Fixtures/dialects narrow ResNets as other projects write them, under names of their own
 
 Every checkpoint in Fixtures/reading is read back, by torch.load wherever torch can, and compared
 with its JSON file before anything is written. Nothing in Fixtures/bad is ever loaded. The cases
@@ -27,6 +28,7 @@ import sklearn
 import torch
 
 import torchvision_models
+from fixtures.dialects import make_dialects
 from fixtures.digits import make_digits
 from fixtures.models import make_models
 from fixtures.registry import SEED
@@ -64,6 +66,7 @@ def make_all(root):
         ("reading", make_reading),
         ("bad", make_bad),
         ("digits", make_digits),
+        ("dialects", make_dialects),
     ):
         (root / folder).mkdir()
         make(root / folder, files)

@@ -23,6 +23,7 @@ public struct Dialect: Sendable {
     + [
       ("torchvision-segmentation", PackageResources.torchvision_segmentation_map),
       ("huggingface", PackageResources.huggingface_map),
+      ("huggingface-model", PackageResources.huggingface_model_map),
       ("detectron2", PackageResources.detectron2_map),
       ("detectron2-torchvision", PackageResources.detectron2_torchvision_map),
       ("caffe2", PackageResources.caffe2_map),

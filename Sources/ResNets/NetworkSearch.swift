@@ -45,6 +45,8 @@ struct NetworkSearch {
     var seen: Set<String> = [choice.prefix]
     // A prefix that lies inside another one's network, such as `layer`, is no other network.
     for candidate in candidates where candidate.count * 2 > largest && seen.insert(candidate.prefix).inserted {
+      let isShared = NetworkSearch.share(choice, candidate, stateDict)
+      if isShared { continue }
       if candidate.count == largest, NetworkSearch.rank(candidate.prefix) == NetworkSearch.rank(choice.prefix) {
         equals.append(candidate.prefix)
       } else {
@@ -70,6 +72,15 @@ struct NetworkSearch {
       }
     }
     return candidates.filter(\.isSpecific) + candidates.filter { !$0.isSpecific }
+  }
+
+  /// Whether two networks are the same one under two names, as where a module is kept by two others.
+  private static func share(_ a: Candidate, _ b: Candidate, _ stateDict: StateDict) -> Bool {
+    func anchor(_ candidate: Candidate) -> Tensor? {
+      candidate.dialect.spellings(anchor).lazy.compactMap { stateDict[candidate.prefix + $0] }.first
+    }
+    guard let first = anchor(a), let second = anchor(b) else { return false }
+    return first.storage === second.storage && first.storageOffset == second.storageOffset
   }
 
   private static func mapping(of stateDict: StateDict, _ choice: Candidate) -> KeyMapping {
