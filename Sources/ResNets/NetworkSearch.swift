@@ -12,6 +12,8 @@ struct NetworkSearch {
   private struct Candidate {
     let dialect: Dialect
     let prefix: String
+    /// The name of the convolution that it was found by: who shares it is the same network.
+    let anchor: String
     var count = 0
     var isSpecific: Bool { dialect.needs != nil }
   }
@@ -33,24 +35,31 @@ struct NetworkSearch {
       }
       if candidates[index].count == stateDict.count { break }  // nothing is left for others
     }
-    let largest = candidates.map(\.count).max() ?? 0
-    let best = candidates.filter { $0.count == largest }.map(\.prefix)
-    let preferred = NetworkSearch.preferred(among: best)
-    guard let choice = candidates.first(where: { $0.count == largest && $0.prefix == preferred }) else {
+    // Several dialects may fit a network: the one that knows most of its names counts, then the first.
+    var networks: [Candidate] = []
+    for candidate in candidates {
+      if let index = networks.firstIndex(where: { $0.anchor == candidate.anchor }) {
+        if candidate.count > networks[index].count { networks[index] = candidate }
+      } else {
+        networks.append(candidate)
+      }
+    }
+    let largest = networks.map(\.count).max() ?? 0
+    let best = networks.filter { $0.count == largest }
+    guard let preferred = NetworkSearch.preferred(among: best.map(\.prefix)),
+      let choice = best.first(where: { $0.prefix == preferred })
+    else {
       (mapping, dialect) = (nil, nil)
       return
     }
-    mapping = NetworkSearch.mapping(of: stateDict, choice)
+    mapping = NetworkSearch.mapping(of: stateDict, choice, isAlone: networks.count == 1)
     dialect = choice.dialect
-    var seen: Set<String> = [choice.prefix]
-    // A prefix that lies inside another one's network, such as `layer`, is no other network.
-    for candidate in candidates where candidate.count * 2 > largest && seen.insert(candidate.prefix).inserted {
-      let isShared = NetworkSearch.share(choice, candidate, stateDict)
-      if isShared { continue }
-      if candidate.count == largest, NetworkSearch.rank(candidate.prefix) == NetworkSearch.rank(choice.prefix) {
-        equals.append(candidate.prefix)
+    for other in networks where other.anchor != choice.anchor && other.count * 2 > largest {
+      if NetworkSearch.share(choice, other, stateDict) { continue }
+      if other.count == largest, NetworkSearch.rank(other.prefix) == NetworkSearch.rank(choice.prefix) {
+        equals.append(other.prefix)
       } else {
-        others.append(candidate.prefix)
+        others.append(other.prefix)
       }
     }
   }
@@ -67,7 +76,7 @@ struct NetworkSearch {
             tried.insert(CodeUnitKey(prefix)).inserted
           else { continue }
           if let needed = dialect.needs, stateDict[prefix + needed] == nil { continue }
-          candidates.append(Candidate(dialect: dialect, prefix: prefix))
+          candidates.append(Candidate(dialect: dialect, prefix: prefix, anchor: name))
         }
       }
     }
@@ -76,14 +85,14 @@ struct NetworkSearch {
 
   /// Whether two networks are the same one under two names, as where a module is kept by two others.
   private static func share(_ a: Candidate, _ b: Candidate, _ stateDict: StateDict) -> Bool {
-    func anchor(_ candidate: Candidate) -> Tensor? {
-      candidate.dialect.spellings(anchor).lazy.compactMap { stateDict[candidate.prefix + $0] }.first
-    }
-    guard let first = anchor(a), let second = anchor(b) else { return false }
+    guard let first = stateDict[a.anchor], let second = stateDict[b.anchor] else { return false }
     return first.storage === second.storage && first.storageOffset == second.storageOffset
   }
 
-  private static func mapping(of stateDict: StateDict, _ choice: Candidate) -> KeyMapping {
+  /// - Parameter isAlone: whether there is no other network, so that whatever is not known is an error.
+  private static func mapping(
+    of stateDict: StateDict, _ choice: Candidate, isAlone: Bool
+  ) -> KeyMapping {
     var mapping = KeyMapping()
     (mapping.dialect, mapping.prefix) = (choice.dialect.name, choice.prefix)
     mapping.entries.reserveCapacity(stateDict.count)
@@ -95,7 +104,7 @@ struct NetworkSearch {
       }
       if let ours = choice.dialect.ours(rest[...]) {
         mapping.entries.append(.init(from: name, to: ours.name, axes: ours.axes))
-      } else if isOwn, !Dialect.isForeignHead(rest[...]) {
+      } else if isOwn, isAlone, !Dialect.isForeignHead(rest[...]) {
         mapping.unknown.append(name)
       } else {
         mapping.leftOut.append(name)
@@ -119,9 +128,10 @@ struct NetworkSearch {
     names.min { (rank($0), $0.count, $0) < (rank($1), $1.count, $1) }
   }
 
-  /// 0 for what comes first in its pair or in none, 1 for what comes second.
+  /// 0 for what has no prefix, 1 for what comes first in its pair or in none, 2 for what comes second.
   static func rank(_ name: String) -> Int {
+    if name.isEmpty { return 0 }
     let words = Set(name.split(whereSeparator: { $0 == "." || $0 == "/" }).flatMap { [$0, $0.prefix { $0 != "_" }] }.map(String.init))
-    return pairs.contains { words.contains($0.1) } ? 1 : 0
+    return pairs.contains { words.contains($0.1) } ? 2 : 1
   }
 }

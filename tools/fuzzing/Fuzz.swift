@@ -114,9 +114,8 @@ struct FuzzUser {
       guard stateDict[name] != nil else { fatalError("no tensor has the listed name \(quoted(name))") }
       use(tensor)
     }
-    let prefix = WrapperPrefix.find(in: stateDict, expecting: ["weight", "bias", "fc.weight", "module.a"])
-    attempt { _ throws(CheckpointError) in _ = try stateDict.removingPrefix(prefix) }
-    attempt { _ throws(CheckpointError) in _ = try stateDict.removingPrefix("module.") }
+    let mapping = KeyMapping(of: stateDict, expecting: ["weight", "bias", "fc.weight", "module.a"])
+    attempt { _ throws(CheckpointError) in _ = try mapping.apply(to: stateDict) }
   }
 
   private mutating func use(_ tensor: Tensor) {
