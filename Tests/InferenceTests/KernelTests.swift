@@ -79,6 +79,45 @@ import Vectors
     check(result, (0..<channels).map { pixels($0).max() ?? 0 }, kernels, "maximum")
     kernels.sum(source, rows, columns, rowStride, channels, 0.25, &result)
     check(result, (0..<channels).map { pixels($0).reduce(0, +) * 0.25 }, kernels, "sum")
+
+    let weights: [Float] = [1, 2, 1, 2, 4, 2, 1, 2, 1].map { $0 / 16 }
+    source.withUnsafeBufferPointer { source in
+      let starts = (0..<9).map { $0 * 7 % 8 * channels }
+      kernels.blur(starts.map { source.baseAddress! + $0 }, channels, &result)
+      let expected = (0..<channels).map { channel in
+        zip(starts, weights).reduce(0) { $0 + source[$1.0 + channel] * $1.1 }
+      }
+      check(result, expected, kernels, "blur")
+    }
+  }
+
+  /// Numbers of pixels around those that are added at once and in a block, and values whose mean is large
+  /// beside what they differ from it.
+  @Test(arguments: VectorKernels.available.indices, [1, 7, 8, 9, 31, 32, 33, 64, 65, 1000, 20_011])
+  func statisticsKernels(_ instructions: Int, _ pixels: Int) {
+    let kernels = VectorKernels.available[instructions]
+    var random = SplitMix64(state: 6)
+    for channels in [1, 3, 8, 21] {
+      let source = (0..<pixels * channels).map { _ in Float(10 + random.normal()) }
+      var block = [Float](repeating: .nan, count: 2 * channels)
+      var sums = [Double](repeating: 0, count: channels)
+      kernels.sums(source, pixels, channels, &block, &sums)
+      var (means, squares) = ([Double](repeating: .nan, count: channels), sums)
+      kernels.moments(source, pixels, channels, &block, &means, &squares)
+      for channel in 0..<channels {
+        let values = (0..<pixels).map { Double(source[$0 * channels + channel]) }
+        let sum = values.reduce(0, +)
+        let mean = sum / Double(pixels)
+        let variation = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+        let what = "\(kernels.name), \(pixels) pixels, channel \(channel) of \(channels)"
+        #expect(abs(sums[channel] - sum) <= 2e-7 * abs(sum), "\(what): \(sums[channel]) instead of \(sum)")
+        #expect(
+          abs(means[channel] - mean) <= 2e-7 * abs(mean), "\(what): \(means[channel]) instead of \(mean)")
+        #expect(
+          abs(squares[channel] - variation) <= 5e-6 * variation + 1e-12 * Double(pixels),
+          "\(what): \(squares[channel]) instead of \(variation)")
+      }
+    }
   }
 
   /// Products of every number of rows that tiles are made for, and of columns that end inside a panel.
