@@ -41,7 +41,8 @@ RSW_REQUIREMENTS=bench tools/python tools/compare_torch.py \\
     --family --results family.json --write docs/Models.md
 ```
 
-`--results` keeps what has been measured, so that an interrupted run goes on where it was.
+`--results` keeps what has been measured, so that an interrupted run goes on where it was;
+remove the file when rsw has changed.
 Without `--write` nothing is timed and no page is written; with `--spread` the models are few, one
 or two for each feature.
 
