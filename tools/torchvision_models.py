@@ -30,9 +30,11 @@ VARIANTS = {
     "wide_resnet101_2": (Bottleneck, (3, 4, 23, 3), 1, 128),
 }
 
-# Factor on the scale of each block's last BatchNorm: it keeps the sum over many residual branches
-# from growing until float32 rounding drowns everything else.
+# Factor on the scale of each block's last norm: it keeps the sum over many residual branches from
+# growing until float32 rounding drowns everything else. It is smaller in networks of more than DEEP
+# blocks.
 BRANCH_SCALE = 0.3
+DEEP = 50
 
 
 class NarrowResNet(ResNet):
@@ -74,22 +76,33 @@ def randomize(model, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(
-                    module.weight, mode="fan_out", nonlinearity="relu", generator=generator
-                )
-            elif isinstance(module, nn.Linear):
-                module.weight.normal_(0, module.in_features**-0.5, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)
-            elif isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.5, 1.5, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)
-                module.running_mean.normal_(0, 0.1, generator=generator)
-                module.running_var.uniform_(0.5, 1.5, generator=generator)
-                module.num_batches_tracked.random_(1, 100_000, generator=generator)
-        for module in model.modules():
-            if isinstance(module, BasicBlock):
-                module.bn2.weight.mul_(BRANCH_SCALE)
-            elif isinstance(module, Bottleneck):
-                module.bn3.weight.mul_(BRANCH_SCALE)
+            randomize_layer(module, generator)
+        norms = [norm for norm in map(last_norm, model.modules()) if norm is not None]
+        for norm in norms:
+            norm.weight.mul_(BRANCH_SCALE * min(1, DEEP / len(norms)) ** 0.5)
     return model.eval()
+
+
+def randomize_layer(module, generator):
+    """Random parameters and statistics for a module that has some of its own."""
+    if isinstance(module, nn.Conv2d) and module.bias is None:
+        nn.init.kaiming_normal_(
+            module.weight, mode="fan_out", nonlinearity="relu", generator=generator
+        )
+    elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+        # Heads and the layers inside attention: a sigmoid must not be driven to its ends.
+        module.weight.normal_(0, module.weight[0].numel() ** -0.5, generator=generator)
+        if module.bias is not None:
+            module.bias.normal_(0, 0.1, generator=generator)
+    elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+        module.weight.uniform_(0.5, 1.5, generator=generator)
+        module.bias.normal_(0, 0.1, generator=generator)
+    if isinstance(module, nn.BatchNorm2d):
+        module.running_mean.normal_(0, 0.1, generator=generator)
+        module.running_var.uniform_(0.5, 1.5, generator=generator)
+        module.num_batches_tracked.random_(1, 100_000, generator=generator)
+
+
+def last_norm(module):
+    """The last norm of a residual block's branch; None of any other module."""
+    return getattr(module, "bn3", None) or getattr(module, "bn2", None)

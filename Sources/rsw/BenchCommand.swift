@@ -54,6 +54,9 @@ struct Bench: ParsableCommand {
   @Flag(help: "Time opening the file and listing its names and shapes instead.")
   var open = false
 
+  @Flag(help: "Time finding out what an open file's state dict is, and the names of its tensors, instead.")
+  var recognition = false
+
   @Flag(
     help: ArgumentHelp(
       "Time as many passes as each line of standard input says, and print a JSON list of milliseconds.",
@@ -76,7 +79,19 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      if open { return try reportOpening() }
+      if open {
+        return report(
+          try milliseconds(repetitions) {
+            let stateDict = try Checkpoint(path: model).resNetStateDict()
+            for (name, tensor) in stateDict where name.isEmpty && tensor.shape.isEmpty { return }
+          })
+      }
+      if recognition {
+        let (checkpoint, hints) = (try options.open(model), try hintOptions.hints())
+        let stateDict = try checkpoint.resNetStateDict(key: options.key)
+        return report(
+          try milliseconds(repetitions) { _ = try Recognition(stateDict, hints: hints.and(checkpoint)) })
+      }
       let network = try network()
       if onDemand { return try answerDemands(network) }
       if layers { return try reportLayers(network) }
@@ -84,13 +99,8 @@ struct Bench: ParsableCommand {
     }
   }
 
-  // MARK: Opening
-
-  private func reportOpening() throws {
-    let samples = try milliseconds(repetitions) {
-      let stateDict = try Checkpoint(path: model).resNetStateDict()
-      for (name, tensor) in stateDict where name.isEmpty && tensor.shape.isEmpty { return }
-    }
+  /// Reports how long something took that is no pass.
+  private func report(_ samples: [Double]) {
     if json {
       print(JSON.object([("schema", .int(1)), ("model", .string(model))] + timing(samples)).text())
     } else {
