@@ -56,23 +56,28 @@ public struct Dialect: Sendable {
   private var isOwn: Bool { map.rules.isEmpty }
 
   /// What the dialect calls our `name`, with every spelling.
-  func spellings(_ name: String) -> [String] { isOwn ? [name] : map.spellings(name) }
+  func spellings(_ name: String) -> [[UInt8]] { isOwn ? [Array(name.utf8)] : map.spellings(name) }
 
-  /// Our name for one of the dialect's, if it is part of a network.
-  package func ours(_ name: Substring) -> (name: String, axes: KeyMap.Axes?)? {
-    if isOwn { return Dialect.isNetworkKey(name) ? (String(name), nil) : nil }
-    guard let renamed = map.ours(name), Dialect.isNetworkKey(renamed.name[...]) else { return nil }
-    return (renamed.name, renamed.axes)
+  /// Our name for what stands from `start` on in a name of the dialect's, if it is part of a network.
+  func ours(_ name: [UInt8], from start: Int) -> KeyMap.Renamed? {
+    if isOwn {
+      guard Dialect.isNetworkKey(name[start...]) else { return nil }
+      return KeyMap.Renamed(name: String(decoding: name[start...], as: UTF8.self), axes: nil)
+    }
+    guard let renamed = map.ours(name, from: start), Dialect.isNetworkKey(renamed.name.utf8) else { return nil }
+    return renamed
   }
 
+  /// Our name for one of the dialect's; nil where it is no part of a network.
+  public func ours(_ name: String) -> KeyMap.Renamed? { ours(Array(name.utf8), from: 0) }
+
   /// The dialect's name for one of ours; nil where it has none.
-  public func theirs(_ name: String) -> (name: String, axes: KeyMap.Axes?)? {
-    isOwn ? (name, nil) : map.theirs(name[...]).map { ($0.name, $0.axes) }
+  public func theirs(_ name: String) -> KeyMap.Renamed? {
+    isOwn ? KeyMap.Renamed(name: name, axes: nil) : map.theirs(name)
   }
 
   /// Whether a name stands at a place where our networks have parameters.
-  private static func isNetworkKey(_ name: Substring) -> Bool {
-    let bytes = name.utf8
+  private static func isNetworkKey<Name: Collection<UInt8>>(_ bytes: Name) -> Bool {
     guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")) else { return false }
     let (first, rest) = (bytes[..<dot], bytes[bytes.index(after: dot)...])
     if first.starts(with: "layer".utf8) {
@@ -87,8 +92,8 @@ public struct Dialect: Sendable {
   /// Whether `name` of ours is that of a projection or of another head that trainers put on top of a network.
   ///
   /// An MLP in the place of `fc` is one too, as in MoCo v2.
-  static func isForeignHead(_ name: Substring) -> Bool {
-    let components = name.split(separator: ".", maxSplits: 2)
+  static func isForeignHead(_ name: ArraySlice<UInt8>) -> Bool {
+    let components = String(decoding: name, as: UTF8.self).split(separator: ".", maxSplits: 2)
     guard let first = components.first else { return false }
     return foreignHeads.contains(String(first)) || first == "fc" && components.count > 2
   }

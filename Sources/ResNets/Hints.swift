@@ -130,7 +130,7 @@ extension Architecture {
   func hasSameKeys(as other: Architecture) -> Bool {
     var plain = self
     plain.antialiasing = other.antialiasing
-    return plain.variant?.architecture == other || plain.lookalikes.contains { $0.architecture == other }
+    return plain.matches(other)
   }
 
   /// The variant that a part of the path names and that has the same keys and shapes, with that part.
@@ -140,7 +140,8 @@ extension Architecture {
     guard let path else { return nil }
     let candidates = Variant.all.filter { hasSameKeys(as: $0.architecture) }
     for part in path.split(separator: "/").suffix(4).reversed() {
-      let named = candidates.filter { part.lowercased().names($0.name) }
+      let words = Array(part.lowercased().utf8)
+      let named = candidates.filter { words.name($0.name) }
       if let longest = named.max(by: { $0.name.count < $1.name.count }) { return (longest, String(part)) }
     }
     return nil
@@ -186,19 +187,18 @@ extension Architecture {
   }
 }
 
-extension String {
+extension [UInt8] {
   /// Whether `name` stands in the text by itself, as `resnet50` does in `gluon_resnet50_v1b` but not in `seresnet50`.
-  fileprivate func names(_ name: String) -> Bool {
-    func isPart(_ character: Character?) -> Bool { character.map { $0.isLetter || $0.isNumber } ?? false }
-    var start = startIndex
-    while start < endIndex {
-      if self[start...].hasPrefix(name) {
-        let end = index(start, offsetBy: name.count)
-        let before = start == startIndex ? nil : self[index(before: start)]
-        if !isPart(before), !isPart(end == endIndex ? nil : self[end]) { return true }
-      }
-      start = index(after: start)
+  fileprivate func name(_ name: String) -> Bool {
+    func isPart(_ byte: UInt8) -> Bool {
+      (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+        || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte >= 0x80
     }
-    return false
+    let name = name.utf8
+    return (0...Swift.max(0, count - name.count)).contains { start in
+      let end = start + name.count
+      return end <= count && self[start..<end].elementsEqual(name)
+        && (start == 0 || !isPart(self[start - 1])) && (end == count || !isPart(self[end]))
+    }
   }
 }

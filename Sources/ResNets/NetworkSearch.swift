@@ -12,6 +12,7 @@ struct NetworkSearch {
   private struct Candidate {
     let dialect: Dialect
     let prefix: String
+    var prefixBytes: [UInt8] { Array(prefix.utf8) }
     /// The name of the convolution that it was found by: who shares it is the same network.
     let anchor: String
     var count = 0
@@ -27,13 +28,14 @@ struct NetworkSearch {
   private(set) var equals: [String] = []
 
   init(_ stateDict: StateDict) {
-    var candidates = NetworkSearch.candidates(stateDict)
+    let names = stateDict.map { Array($0.name.utf8) }
+    var candidates = NetworkSearch.candidates(stateDict, names)
     for index in candidates.indices {
-      let (dialect, prefix) = (candidates[index].dialect, candidates[index].prefix)
-      candidates[index].count = stateDict.count { name, _ in
-        name.droppingPrefix(prefix).map { dialect.ours($0[...]) != nil } ?? false
+      let (dialect, prefix) = (candidates[index].dialect, candidates[index].prefixBytes)
+      candidates[index].count = names.count {
+        $0.starts(with: prefix) && dialect.ours($0, from: prefix.count) != nil
       }
-      if candidates[index].count == stateDict.count { break }  // nothing is left for others
+      if candidates[index].count == names.count { break }  // nothing is left for others
     }
     // Several dialects may fit a network: the one that knows most of its names counts, then the first.
     var networks: [Candidate] = []
@@ -52,7 +54,7 @@ struct NetworkSearch {
       (mapping, dialect) = (nil, nil)
       return
     }
-    mapping = NetworkSearch.mapping(of: stateDict, choice, isAlone: networks.count == 1)
+    mapping = NetworkSearch.mapping(of: names, choice, isAlone: networks.count == 1)
     dialect = choice.dialect
     for other in networks where other.anchor != choice.anchor && other.count * 2 > largest {
       if NetworkSearch.share(choice, other, stateDict) { continue }
@@ -64,19 +66,21 @@ struct NetworkSearch {
     }
   }
 
-  private static func candidates(_ stateDict: StateDict) -> [Candidate] {
+  private static func candidates(_ stateDict: StateDict, _ names: [[UInt8]]) -> [Candidate] {
     var candidates: [Candidate] = []
     for dialect in Dialect.all {
       var tried: Set<CodeUnitKey> = []
       for ending in dialect.spellings(anchor) {
-        let last = ending.utf8.last
-        for (name, _) in stateDict where name.utf8.last == last && candidates.count < mostCandidates {
-          guard let prefix = name.droppingSuffix(ending),
-            prefix.isEmpty || prefix.hasSuffix(".") || prefix.hasSuffix("/"),
+        for name in names where candidates.count < mostCandidates && name.last == ending.last {
+          guard name.count >= ending.count, name[(name.count - ending.count)...].elementsEqual(ending) else { continue }
+          let rest = name[..<(name.count - ending.count)]
+          let prefix = String(decoding: rest, as: UTF8.self)
+          guard rest.isEmpty || rest.last == UInt8(ascii: ".") || rest.last == UInt8(ascii: "/"),
             tried.insert(CodeUnitKey(prefix)).inserted
           else { continue }
           if let needed = dialect.needs, stateDict[prefix + needed] == nil { continue }
-          candidates.append(Candidate(dialect: dialect, prefix: prefix, anchor: name))
+          candidates.append(
+            Candidate(dialect: dialect, prefix: prefix, anchor: String(decoding: name, as: UTF8.self)))
         }
       }
     }
@@ -90,21 +94,19 @@ struct NetworkSearch {
   }
 
   /// - Parameter isAlone: whether there is no other network, so that whatever is not known is an error.
-  private static func mapping(
-    of stateDict: StateDict, _ choice: Candidate, isAlone: Bool
-  ) -> KeyMapping {
+  private static func mapping(of names: [[UInt8]], _ choice: Candidate, isAlone: Bool) -> KeyMapping {
     var mapping = KeyMapping()
     (mapping.dialect, mapping.prefix) = (choice.dialect.name, choice.prefix)
-    mapping.entries.reserveCapacity(stateDict.count)
+    mapping.entries.reserveCapacity(names.count)
     let isOwn = choice.dialect.map.rules.isEmpty
-    for (name, _) in stateDict {
-      guard let rest = name.droppingPrefix(choice.prefix) else {
+    let prefix = choice.prefixBytes
+    for bytes in names {
+      let name = String(decoding: bytes, as: UTF8.self)
+      if !bytes.starts(with: prefix) {
         mapping.leftOut.append(name)
-        continue
-      }
-      if let ours = choice.dialect.ours(rest[...]) {
+      } else if let ours = choice.dialect.ours(bytes, from: prefix.count) {
         mapping.entries.append(.init(from: name, to: ours.name, axes: ours.axes))
-      } else if isOwn, isAlone, !Dialect.isForeignHead(rest[...]) {
+      } else if isOwn, isAlone, !Dialect.isForeignHead(bytes[prefix.count...]) {
         mapping.unknown.append(name)
       } else {
         mapping.leftOut.append(name)

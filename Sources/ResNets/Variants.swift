@@ -207,7 +207,7 @@ extension Architecture {
 
   /// Whether this is `published`, but for the width, the classes, the way of pooling and what a dialect or a
   /// task changed.
-  private func matches(_ published: Architecture) -> Bool {
+  func matches(_ published: Architecture) -> Bool {
     guard layers == published.layers, planes.count == published.planes.count else { return false }
     var plain = self
     (plain.classes, plain.head, plain.stridePlacement) = (published.classes, published.head, published.stridePlacement)

@@ -112,22 +112,29 @@ public struct KeyMap: Sendable {
     public let name: String
     /// How the axes lie on their side.
     public let axes: Axes?
-    /// The rule.
-    public let rule: Rule
+
+    package init(name: String, axes: Axes?) { (self.name, self.axes) = (name, axes) }
   }
 
   /// Our name for one of theirs; nil when no rule matches.
-  public func ours(_ name: Substring) -> Renamed? { first(name, from: \.theirs, to: \.ours) }
+  public func ours(_ name: String) -> Renamed? { ours(Array(name.utf8), from: 0) }
+
+  /// Our name for what stands from `start` on in a name of theirs; nil when no rule matches.
+  package func ours(_ name: [UInt8], from start: Int) -> Renamed? {
+    for rule in rules {
+      if let captures = rule.theirs.match(name, from: start), let result = rule.ours.write(captures, of: name) {
+        return Renamed(name: String(decoding: result, as: UTF8.self), axes: rule.axes)
+      }
+    }
+    return nil
+  }
 
   /// Their name for one of ours; nil when no rule matches.
-  public func theirs(_ name: Substring) -> Renamed? { first(name, from: \.ours, to: \.theirs) }
-
-  private func first(
-    _ name: Substring, from: KeyPath<Rule, KeyPattern>, to: KeyPath<Rule, KeyPattern>
-  ) -> Renamed? {
+  public func theirs(_ name: String) -> Renamed? {
+    let name = Array(name.utf8)
     for rule in rules {
-      if let captures = rule[keyPath: from].match(name), let result = rule[keyPath: to].write(captures) {
-        return Renamed(name: result, axes: rule.axes, rule: rule)
+      if let captures = rule.ours.match(name), let result = rule.theirs.write(captures, of: name) {
+        return Renamed(name: String(decoding: result, as: UTF8.self), axes: rule.axes)
       }
     }
     return nil
@@ -137,7 +144,7 @@ public struct KeyMap: Sendable {
   /// and the last component, where it is the same, become places. Nil for names that rules can't be written for.
   package static func rule(from theirs: String, to ours: String) -> String? {
     let text = generalised(theirs, ours)
-    return KeyMap([(try? Rule(text))].compactMap { $0 }).ours(theirs[...])?.name == ours ? text : nil
+    return KeyMap([(try? Rule(text))].compactMap { $0 }).ours(theirs)?.name == ours ? text : nil
   }
 
   private static func generalised(_ theirs: String, _ ours: String) -> String {
@@ -155,8 +162,11 @@ public struct KeyMap: Sendable {
   }
 
   /// Everything that they may call our `name`, by any rule and with any optional text.
-  package func spellings(_ name: String) -> [String] {
-    rules.flatMap { rule in rule.ours.match(name[...]).map { rule.theirs.spellings($0) } ?? [] }
+  package func spellings(_ name: String) -> [[UInt8]] {
+    let name = Array(name.utf8)
+    return rules.flatMap { rule in
+      rule.ours.match(name).map { rule.theirs.spellings($0, of: name) } ?? []
+    }
   }
 }
 

@@ -97,7 +97,7 @@ extension StateDict {
     var mapping = KeyMapping()
     var count = 0
     for name in names {
-      let renamed = map.ours(name[...])
+      let renamed = map.ours(name)
       if renamed != nil { count += 1 }
       mapping.entries.append(.init(from: name, to: renamed?.name ?? name, axes: renamed?.axes))
     }

@@ -7,15 +7,37 @@
 //   {*}        the rest of the name, at least one character; only at the end
 //   [text]     text that may be there, and is left out when a name is written
 
-/// A pattern for parameter names.
+/// A pattern for parameter names, which are arrays of their UTF-8 here: every name of a file is held against many.
 struct KeyPattern: Sendable {
   /// What a pattern found in a name.
   struct Captures {
-    fileprivate(set) var numbers: [(letter: UInt8, value: Int)] = []
-    fileprivate(set) var rest: Substring.UTF8View?
+    /// The letters of the numbers that were found; 0 for none.
+    private var letters = SIMD4<UInt8>()
+    private var values = SIMD4<Int>()
+    /// Where the rest begins; nil without one.
+    fileprivate var rest: Int?
 
-    func number(_ letter: UInt8) -> Int? { numbers.first { $0.letter == letter }?.value }
+    func number(_ letter: UInt8) -> Int? {
+      for index in 0..<4 where letters[index] == letter { return values[index] }
+      return nil
+    }
+
+    /// Notes a number; false when its letter stands for another one.
+    fileprivate mutating func take(_ letter: UInt8, _ value: Int) -> Bool {
+      for index in 0..<4 {
+        if letters[index] == letter { return values[index] == value }
+        if letters[index] == 0 {
+          letters[index] = letter
+          values[index] = value
+          return true
+        }
+      }
+      return false
+    }
   }
+
+  /// Room for so many in ``Captures``.
+  private static let mostNumbers = 4
 
   private enum Part: Sendable {
     case literal([UInt8])
@@ -54,6 +76,10 @@ struct KeyPattern: Sendable {
     }
     if !literal.isEmpty { parts.append(.literal(literal)) }
     let isWhole = parts.dropLast().allSatisfy { if case .rest = $0 { false } else { true } }
+    let letters = Set(parts.compactMap { if case .number(let letter, _) = $0 { letter } else { nil } })
+    guard letters.count <= KeyPattern.mostNumbers else {
+      throw KeyMapError("\(quoted(text)) has more than \(KeyPattern.mostNumbers) different numbers.")
+    }
     guard !parts.isEmpty, isWhole else {
       throw KeyMapError("\(quoted(text)) is no pattern: {*} stands at the end only, and something must be there.")
     }
@@ -86,69 +112,77 @@ struct KeyPattern: Sendable {
 
   // MARK: Matching
 
-  /// What the places stand for, when the whole of `name` fits.
-  func match(_ name: Substring) -> Captures? {
+  /// What the places stand for, when the whole of `name` from `start` on fits.
+  func match(_ name: [UInt8], from start: Int = 0) -> Captures? {
     var captures = Captures()
-    return match(parts[...], name.utf8, &captures) ? captures : nil
+    return match(0, name, start, &captures) ? captures : nil
   }
 
-  private func match(_ parts: ArraySlice<Part>, _ name: Substring.UTF8View, _ captures: inout Captures) -> Bool {
-    guard let part = parts.first else { return name.isEmpty }
-    let others = parts.dropFirst()
-    switch part {
+  private func match(_ part: Int, _ name: [UInt8], _ start: Int, _ captures: inout Captures) -> Bool {
+    guard part < parts.count else { return start == name.count }
+    switch parts[part] {
     case .literal(let text):
-      return name.starts(with: text) && match(others, name.dropFirst(text.count), &captures)
+      return KeyPattern.has(text, name, at: start) && match(part + 1, name, start + text.count, &captures)
     case .optional(let text):
-      let before = captures
-      if name.starts(with: text), match(others, name.dropFirst(text.count), &captures) { return true }
-      captures = before
-      return match(others, name, &captures)
-    case .number(let letter, let offset):
-      let digits = name.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-      guard !digits.isEmpty, digits.count <= 9, digits.count == 1 || digits.first != UInt8(ascii: "0") else {
-        return false
+      if KeyPattern.has(text, name, at: start) {
+        let before = captures
+        if match(part + 1, name, start + text.count, &captures) { return true }
+        captures = before
       }
-      let value = digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) } - offset
-      guard value >= 0, captures.number(letter) ?? value == value else { return false }
-      captures.numbers.append((letter, value))
-      return match(others, name.dropFirst(digits.count), &captures)
+      return match(part + 1, name, start, &captures)
+    case .number(let letter, let offset):
+      var (end, value) = (start, 0)
+      while end < name.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(name[end]), end - start < 10 {
+        value = value * 10 + Int(name[end] - UInt8(ascii: "0"))
+        end += 1
+      }
+      let digits = end - start
+      guard digits > 0, digits < 10, digits == 1 || name[start] != UInt8(ascii: "0"), value >= offset,
+        captures.take(letter, value - offset)
+      else { return false }
+      return match(part + 1, name, end, &captures)
     case .rest:
-      captures.rest = name
-      return !name.isEmpty
+      captures.rest = start
+      return start < name.count
     }
+  }
+
+  private static func has(_ text: [UInt8], _ name: [UInt8], at start: Int) -> Bool {
+    guard text.count <= name.count - start else { return false }
+    for index in 0..<text.count where text[index] != name[start + index] { return false }
+    return true
   }
 
   // MARK: Writing
 
-  /// The name that has `captures` in its places; nil when a number would be negative.
-  func write(_ captures: Captures) -> String? {
+  /// The name that has what was found in `name` in its places; nil when a number would be negative.
+  func write(_ captures: Captures, of name: [UInt8]) -> [UInt8]? {
     var result: [UInt8] = []
+    result.reserveCapacity(name.count + 16)
     for part in parts {
       switch part {
       case .literal(let text): result += text
       case .optional: break
       case .number(let letter, let offset):
         guard let value = captures.number(letter), value + offset >= 0 else { return nil }
-        result += Array(String(value + offset).utf8)
-      case .rest: result += captures.rest ?? "".utf8[...]
+        result += String(value + offset).utf8
+      case .rest: result += name[(captures.rest ?? name.count)...]
       }
     }
-    return String(decoding: result, as: UTF8.self)
+    return result
   }
 
-  /// The names that have `captures` in their places, with every choice of optional text.
-  func spellings(_ captures: Captures) -> [String] {
-    var results = [""]
+  /// The names that have what was found in `name` in their places, with every choice of optional text.
+  func spellings(_ captures: Captures, of name: [UInt8]) -> [[UInt8]] {
+    var results: [[UInt8]] = [[]]
     for part in parts {
       switch part {
-      case .literal(let text):
-        results = results.map { $0 + String(decoding: text, as: UTF8.self) }
-      case .optional(let text):
-        results += results.map { $0 + String(decoding: text, as: UTF8.self) }
+      case .literal(let text): results = results.map { $0 + text }
+      case .optional(let text): results += results.map { $0 + text }
       case .number(let letter, let offset):
         guard let value = captures.number(letter), value + offset >= 0 else { return [] }
-        results = results.map { $0 + String(value + offset) }
-      case .rest: results = results.map { $0 + String(decoding: captures.rest ?? "".utf8[...], as: UTF8.self) }
+        results = results.map { $0 + String(value + offset).utf8 }
+      case .rest: results = results.map { $0 + name[(captures.rest ?? name.count)...] }
       }
     }
     return results
