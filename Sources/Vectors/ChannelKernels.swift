@@ -63,30 +63,55 @@ public enum ChannelKernels {
     _: V.Type, _ source: ConstantFloats, pixels: Int, channels: Int, scale: ConstantFloats,
     shift: ConstantFloats?, residual: ConstantFloats?, floor: Float, to target: Floats
   ) {
-    @inline(__always) func apply<W: FloatVector>(
-      _: W.Type, _ start: Int, _ channel: Int, _ shift: ConstantFloats?, _ residual: ConstantFloats?
-    ) {
-      var value = W.load(source + (start &+ channel)) * W.load(scale + channel)
+    @inline(__always) func apply(_ shift: ConstantFloats?, _ residual: ConstantFloats?) {
+      applyToPixels(
+        V.self, source, pixels: pixels, channels: channels, center: nil, scale: scale, shift: shift,
+        residual: residual, floor: floor, to: target)
+    }
+    // A loop for each case, so that none asks at every element what there is to add.
+    switch (shift, residual) {
+    case (nil, nil): apply(nil, nil)
+    case (nil, let residual?): apply(nil, residual)
+    case (let shift?, nil): apply(shift, nil)
+    case (let shift?, let residual?): apply(shift, residual)
+    }
+  }
+
+  /// `target = max((source − center) · scale + shift + residual, floor)` for some pixels; nil for zeros. The
+  /// target may be the source or the residual. Where values differ little from a center that is large,
+  /// `source · scale` would lose what they differ in.
+  @inlinable @inline(__always)
+  public static func normalize<V: FloatVector>(
+    _: V.Type, _ source: ConstantFloats, pixels: Int, channels: Int, center: ConstantFloats,
+    scale: ConstantFloats, shift: ConstantFloats, residual: ConstantFloats?, floor: Float, to target: Floats
+  ) {
+    @inline(__always) func apply(_ residual: ConstantFloats?) {
+      applyToPixels(
+        V.self, source, pixels: pixels, channels: channels, center: center, scale: scale, shift: shift,
+        residual: residual, floor: floor, to: target)
+    }
+    if let residual { apply(residual) } else { apply(nil) }
+  }
+
+  @inlinable @inline(__always)
+  static func applyToPixels<V: FloatVector>(
+    _: V.Type, _ source: ConstantFloats, pixels: Int, channels: Int, center: ConstantFloats?,
+    scale: ConstantFloats, shift: ConstantFloats?, residual: ConstantFloats?, floor: Float, to target: Floats
+  ) {
+    @inline(__always) func apply<W: FloatVector>(_: W.Type, _ start: Int, _ channel: Int) {
+      var value = W.load(source + (start &+ channel))
+      if let center { value = value - W.load(center + channel) }
+      value = value * W.load(scale + channel)
       if let shift { value = value + W.load(shift + channel) }
       if let residual { value = value + W.load(residual + (start &+ channel)) }
       value.atLeast(W(repeating: floor)).store(target + (start &+ channel))
     }
-    @inline(__always) func applyToAll(_ shift: ConstantFloats?, _ residual: ConstantFloats?) {
-      var pixel = 0
-      while pixel < pixels {
-        let start = pixel &* channels
-        forEach(
-          V.self, channels, whole: { apply(V.self, start, $0, shift, residual) },
-          single: { apply(Float.self, start, $0, shift, residual) })
-        pixel &+= 1
-      }
-    }
-    // A loop for each case, so that none asks at every element what there is to add.
-    switch (shift, residual) {
-    case (nil, nil): applyToAll(nil, nil)
-    case (nil, let residual?): applyToAll(nil, residual)
-    case (let shift?, nil): applyToAll(shift, nil)
-    case (let shift?, let residual?): applyToAll(shift, residual)
+    var pixel = 0
+    while pixel < pixels {
+      let start = pixel &* channels
+      forEach(
+        V.self, channels, whole: { apply(V.self, start, $0) }, single: { apply(Float.self, start, $0) })
+      pixel &+= 1
     }
   }
 

@@ -56,6 +56,13 @@ public final class VectorKernels: Sendable {
       _ source: ConstantFloats, _ pixels: Int, _ channels: Int, _ scale: ConstantFloats,
       _ shift: ConstantFloats?, _ residual: ConstantFloats?, _ floor: Float, _ target: Floats
     ) -> Void
+  /// ``ChannelKernels/normalize(_:_:pixels:channels:center:scale:shift:residual:floor:to:)``.
+  public let normalize:
+    @Sendable (
+      _ source: ConstantFloats, _ pixels: Int, _ channels: Int, _ center: ConstantFloats,
+      _ scale: ConstantFloats, _ shift: ConstantFloats, _ residual: ConstantFloats?, _ floor: Float,
+      _ target: Floats
+    ) -> Void
   /// ``ChannelKernels/floor(_:_:count:floor:to:)``.
   public let floor:
     @Sendable (_ source: ConstantFloats, _ count: Int, _ floor: Float, _ target: Floats) -> Void
@@ -138,6 +145,11 @@ public final class VectorKernels: Sendable {
     affine = {
       ChannelKernels.affine(
         V.self, $0, pixels: $1, channels: $2, scale: $3, shift: $4, residual: $5, floor: $6, to: $7)
+    }
+    normalize = {
+      ChannelKernels.normalize(
+        V.self, $0, pixels: $1, channels: $2, center: $3, scale: $4, shift: $5, residual: $6, floor: $7,
+        to: $8)
     }
     floor = { ChannelKernels.floor(V.self, $0, count: $1, floor: $2, to: $3) }
     maximum = {

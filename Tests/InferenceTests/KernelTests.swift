@@ -44,6 +44,15 @@ import Vectors
             floor, pixels[index] * b[index % count] + (shift?[index % count] ?? 0) + (residual?[index] ?? 0))
         }
         check(result, expected, kernels, "affine")
+
+        guard let shift else { continue }
+        kernels.normalize(pixels, 3, count, a, b, shift, residual, floor, &result)
+        let normalized = pixels.indices.map { index in
+          let channel = index % count
+          return max(
+            floor, (pixels[index] - a[channel]) * b[channel] + shift[channel] + (residual?[index] ?? 0))
+        }
+        check(result, normalized, kernels, "normalize")
       }
     }
 

@@ -1,5 +1,5 @@
 // Group normalisation with the residual and the ReLU that follow it, in two passes over the pixels: the
-// statistics of each channel, then a factor and a shift for each channel of each image. Between them, the
+// statistics of each channel, then center, factor and shift of each channel of each image. Between them, the
 // statistics of a group's channels and of the parts that threads took become one.
 
 import NN
@@ -19,8 +19,8 @@ struct GroupNormStep {
   /// Of a part: for each channel a mean and a sum of squares in double, and two of a block.
   private var partCount: Int { 6 * norm.channels }
 
-  /// The parts', then a factor and a shift for each channel of each image.
-  func scratchCount(images: Int) -> Int { images * (parts.count * partCount + 2 * norm.channels) }
+  /// The parts', then a center, a factor and a shift for each channel of each image.
+  func scratchCount(images: Int) -> Int { images * (parts.count * partCount + 3 * norm.channels) }
 
   /// `output = max(normalised input + residual, floor)`; the output may be where one of them is.
   func run(
@@ -44,21 +44,21 @@ struct GroupNormStep {
       let (image, group) = task.quotientAndRemainder(dividingBy: norm.groups)
       merge(
         scratch + image * parts.count * partCount, group: group, weights,
-        scales: factors + 2 * image * channels, shifts: factors + (2 * image + 1) * channels)
+        to: factors + 3 * image * channels)
     }
 
     parts.forEach(images: images, pass.crew) { image, _, pixels in
       let start = image * imageCount + pixels.lowerBound * channels
-      let scales = factors + 2 * image * channels
-      kernels.affine(
-        input + start, pixels.count, channels, scales, scales + channels, residual.map { $0 + start }, floor,
-        output + start)
+      let centers = factors + 3 * image * channels
+      kernels.normalize(
+        input + start, pixels.count, channels, centers, centers + channels, centers + 2 * channels,
+        residual.map { $0 + start }, floor, output + start)
     }
   }
 
-  /// Makes the factors and shifts of a group's channels from the statistics of an image's parts.
+  /// Makes the centers, factors and shifts of a group's channels from the statistics of an image's parts.
   private func merge(
-    _ statistics: Floats, group: Int, _ weights: PackedWeights, scales: Floats, shifts: Floats
+    _ statistics: Floats, group: Int, _ weights: PackedWeights, to factors: Floats
   ) {
     let width = norm.channels / norm.groups
     let channels = group * width..<(group + 1) * width
@@ -78,10 +78,14 @@ struct GroupNormStep {
     var squares = 0.0
     forEach { squares += $2 + $0 * ($1 - mean) * ($1 - mean) }
     let scale = 1 / (squares / count + norm.eps).squareRoot()
+    // What the center is off in single precision goes into the shift.
+    let center = Float(mean)
     for channel in channels {
       let factor = scale * Double(weights.matrix.start[channel])
-      scales[channel] = Float(factor)
-      shifts[channel] = Float(Double(weights.bias.start[channel]) - mean * factor)
+      let shift = Double(weights.bias.start[channel]) + (Double(center) - mean) * factor
+      factors[channel] = center
+      factors[norm.channels + channel] = Float(factor)
+      factors[2 * norm.channels + channel] = Float(shift)
     }
   }
 }
