@@ -202,7 +202,9 @@ def parse_arguments():
         "--spread", action="store_true", help="only one of the family for each feature"
     )
     parser.add_argument(
-        "--results", type=Path, help="a file that keeps results, to go on from; remove it when rsw changes"
+        "--results",
+        type=Path,
+        help="a file that keeps results, to go on from; remove it when rsw changes",
     )
     parser.add_argument(
         "--write", type=Path, help="measure times too, and write a page of all results"
