@@ -42,7 +42,8 @@ extension StateDict {
     }
 
     for parameter in parameters {
-      guard let entry = entries.removeValue(forKey: CodeUnitKey(parameter.name)), let tensor = source.tensor(entry)
+      guard let entry = entries.removeValue(forKey: CodeUnitKey(parameter.name)),
+        let tensor = source.tensor(entry)
       else {
         if !parameter.isOptional, !isIgnored(parameter.name) {
           report.missing.append(.init(key: parameter.name, nearest: nil))
@@ -64,7 +65,9 @@ extension StateDict {
       result.update(parameter.name, tensor)
       report.loaded.append(parameter.name)
     }
-    let rest = Set(entries.values.filter { !isIgnored($0.to) }.map { CodeUnitKey($0.from) } + unexpected.map(CodeUnitKey.init))
+    let rest = Set(
+      entries.values.filter { !isIgnored($0.to) }.map { CodeUnitKey($0.from) }
+        + unexpected.map(CodeUnitKey.init))
     report.unexpected = source.names.filter { rest.contains(CodeUnitKey($0)) }
     // Where so much differs, similar names are no misspellings, and comparing all pairs takes long.
     if report.missing.count * report.unexpected.count <= 20_000 {

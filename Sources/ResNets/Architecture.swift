@@ -172,7 +172,9 @@ extension Architecture: CustomStringConvertible {
     var parts = [variant?.name ?? "ResNet with \(blocksText) \(layers)"]
     let width = variant?.architecture.planes[0] ?? 64
     if planes[0] != width { parts[0] += " of width \(planes[0])" }
-    if variant == nil, groups != 1 || widthPerGroup != 64 { parts.append("\(groups) groups of \(widthPerGroup)") }
+    if variant == nil, groups != 1 || widthPerGroup != 64 {
+      parts.append("\(groups) groups of \(widthPerGroup)")
+    }
     if variant == nil, !sizes.isEmpty { parts.append("pruned") }
     if stridePlacement == .first { parts.append("stride on conv1") }
     if !dilatedStages.isEmpty {

@@ -90,7 +90,9 @@ struct ArchitectureSearch {
     while counts.count < ArchitectureSearch.mostStages {
       let stage = counts.count + 1
       var blocks = 0
-      while blocks <= ArchitectureSearch.mostBlocks, has("layer\(stage).\(blocks).conv1.weight") { blocks += 1 }
+      while blocks <= ArchitectureSearch.mostBlocks, has("layer\(stage).\(blocks).conv1.weight") {
+        blocks += 1
+      }
       guard blocks <= ArchitectureSearch.mostBlocks else {
         throw RecognitionError("layer\(stage) has more than \(ArchitectureSearch.mostBlocks) blocks")
       }
@@ -115,7 +117,8 @@ struct ArchitectureSearch {
     let second = try convolution("layer\(stage + 1).0.conv2.weight")
     guard first[0].isMultiple(of: second[1]), second[0].isMultiple(of: first[0] / second[1]) else {
       throw RecognitionError(
-        "\"layer\(stage + 1).0.conv2.weight\" has shape \(second) instead of [channels, channels / groups, 3, 3]")
+        "\"layer\(stage + 1).0.conv2.weight\" has shape \(second) instead of [channels, channels / groups, 3, 3]"
+      )
     }
     result.groups = first[0] / second[1]
     result.widthPerGroup = max(1, second[0] * 64 / (result.planes[stage] * result.groups))
@@ -175,7 +178,8 @@ struct ArchitectureSearch {
     }
     var other = result
     for (name, shape) in regular {
-      guard let path = name.droppingSuffix(".weight"), shape.allSatisfy({ (1...ArchitectureSearch.mostChannels).contains($0) })
+      guard let path = name.droppingSuffix(".weight"),
+        shape.allSatisfy({ (1...ArchitectureSearch.mostChannels).contains($0) })
       else { continue }
       if shape.count == 4 { other.sizes[path] = shape[0] }
       if shape.count == 3, !shape[2].isMultiple(of: 2), shape[2] < 64 { other.sizes[path] = shape[2] }

@@ -173,7 +173,9 @@ struct Parts {
   // MARK: What a block may have
 
   /// Whether a block's stride is taken after a filter and not by its convolution.
-  func hasAntialiasing(_ shape: BlockShape) -> Bool { architecture.antialiasing != .none && shape.stride == 2 }
+  func hasAntialiasing(_ shape: BlockShape) -> Bool {
+    architecture.antialiasing != .none && shape.stride == 2
+  }
 
   func antialiasing(_ scope: Scope, stride: Int) -> any Module {
     architecture.antialiasing == .blur

@@ -12,6 +12,8 @@ public struct Dialect: Sendable {
   public let map: KeyMap
   /// A name without which it is another dialect, as their names alone don't tell them apart.
   let needs: String?
+  /// For each rule, whether whatever it gives is a name of a network; where not, its results have to be looked at.
+  private let isSafe: [Bool]
 
   /// The network's own names, which are torchvision's and, for what torchvision has not, timm's.
   public static let torchvision = Dialect(
@@ -37,7 +39,8 @@ public struct Dialect: Sendable {
 
   /// The dialect called `name`; timm's names are torchvision's.
   public init?(named name: String) {
-    guard let dialect = Dialect.all.first(where: { $0.name == (name == "timm" ? "torchvision" : name) }) else {
+    guard let dialect = Dialect.all.first(where: { $0.name == (name == "timm" ? "torchvision" : name) })
+    else {
       return nil
     }
     self = dialect
@@ -51,6 +54,9 @@ public struct Dialect: Sendable {
 
   private init(name: String, title: String, map: KeyMap, needs: String?) {
     (self.name, self.title, self.map, self.needs) = (name, title, map, needs)
+    isSafe = map.rules.map { rule in
+      ["layer", "conv1.", "bn1."].contains { rule.start.starts(with: $0.utf8) }
+    }
   }
 
   private var isOwn: Bool { map.rules.isEmpty }
@@ -64,8 +70,17 @@ public struct Dialect: Sendable {
       guard Dialect.isNetworkKey(name[start...]) else { return nil }
       return KeyMap.Renamed(name: String(decoding: name[start...], as: UTF8.self), axes: nil)
     }
-    guard let renamed = map.ours(name, from: start), Dialect.isNetworkKey(renamed.name.utf8) else { return nil }
+    guard let renamed = map.ours(name, from: start), Dialect.isNetworkKey(renamed.name.utf8) else {
+      return nil
+    }
     return renamed
+  }
+
+  /// Whether what stands from `start` on in a name of the dialect's is part of a network.
+  func knows(_ name: [UInt8], from start: Int) -> Bool {
+    if isOwn { return Dialect.isNetworkKey(name[start...]) }
+    guard let rule = map.rule(for: name, from: start) else { return false }
+    return isSafe[rule] || ours(name, from: start) != nil
   }
 
   /// Our name for one of the dialect's; nil where it is no part of a network.
@@ -84,7 +99,9 @@ public struct Dialect: Sendable {
       let digits = first.dropFirst(5)
       return !digits.isEmpty && digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
-    if first.elementsEqual("fc".utf8) { return rest.elementsEqual("weight".utf8) || rest.elementsEqual("bias".utf8) }
+    if first.elementsEqual("fc".utf8) {
+      return rest.elementsEqual("weight".utf8) || rest.elementsEqual("bias".utf8)
+    }
     return first.elementsEqual("conv1".utf8) || first.elementsEqual("bn1".utf8)
       || first.elementsEqual("maxpool".utf8)
   }

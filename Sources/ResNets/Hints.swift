@@ -55,10 +55,11 @@ public struct Hints: Sendable {
     var isSettled = false
     if let name = architecture {
       guard let variant = Variant.all.first(where: { $0.name == name }) else {
-        throw RecognitionError("there is no variant \"\(printable(name))\"")
+        throw RecognitionError(hints: "there is no variant \"\(printable(name))\"")
       }
       guard found.hasSameKeys(as: variant.architecture) else {
-        throw RecognitionError("they are not \(name)'s, but \(found.description)'s")
+        throw RecognitionError(
+          hints: "keys and shapes are not those of \(name), but of \(found)")
       }
       found.antialiasing = variant.architecture.antialiasing
       isSettled = true
@@ -100,7 +101,7 @@ extension Architecture {
   public mutating func set(_ name: String, _ value: String) throws(RecognitionError) {
     func known<Choice>(_ choice: Choice?, _ choices: String) throws(RecognitionError) -> Choice {
       guard let choice else {
-        throw RecognitionError("\(name)=\(printable(value)) can't be set; there are \(choices)")
+        throw RecognitionError(hints: "\(name)=\(printable(value)) can't be set; there are \(choices)")
       }
       return choice
     }
@@ -116,13 +117,16 @@ extension Architecture {
       let stages = value.split(separator: ",").map { Int($0) }
       let allowed = 2...max(2, layers.count)
       let isGood = stages.allSatisfy { $0.map(allowed.contains) ?? false }
-      dilatedStages = try known(isGood ? Set(stages.compactMap { $0 }) : nil, "stages \(allowed), such as 3,4")
+      dilatedStages = try known(
+        isGood ? Set(stages.compactMap { $0 }) : nil, "stages \(allowed), such as 3,4")
     case "norm_groups":
       let groups = Int(value).flatMap { $0 > 0 && $0 <= 1 << 16 ? $0 : nil }
       normalization = .group(groups: try known(groups, "numbers of groups"))
     default:
       throw RecognitionError(
-        "\(printable(name)) can't be set; there are stride, antialiasing, dilated, head, pool, eps and norm_groups")
+        hints:
+          "\(printable(name)) can't be set; there are stride, antialiasing, dilated, head, pool, eps and norm_groups"
+      )
     }
   }
 

@@ -33,7 +33,7 @@ struct NetworkSearch {
     for index in candidates.indices {
       let (dialect, prefix) = (candidates[index].dialect, candidates[index].prefixBytes)
       candidates[index].count = names.count {
-        $0.starts(with: prefix) && dialect.ours($0, from: prefix.count) != nil
+        $0.starts(with: prefix) && dialect.knows($0, from: prefix.count)
       }
       if candidates[index].count == names.count { break }  // nothing is left for others
     }
@@ -72,7 +72,9 @@ struct NetworkSearch {
       var tried: Set<CodeUnitKey> = []
       for ending in dialect.spellings(anchor) {
         for name in names where candidates.count < mostCandidates && name.last == ending.last {
-          guard name.count >= ending.count, name[(name.count - ending.count)...].elementsEqual(ending) else { continue }
+          guard name.count >= ending.count, name[(name.count - ending.count)...].elementsEqual(ending) else {
+            continue
+          }
           let rest = name[..<(name.count - ending.count)]
           let prefix = String(decoding: rest, as: UTF8.self)
           guard rest.isEmpty || rest.last == UInt8(ascii: ".") || rest.last == UInt8(ascii: "/"),
@@ -133,7 +135,9 @@ struct NetworkSearch {
   /// 0 for what has no prefix, 1 for what comes first in its pair or in none, 2 for what comes second.
   static func rank(_ name: String) -> Int {
     if name.isEmpty { return 0 }
-    let words = Set(name.split(whereSeparator: { $0 == "." || $0 == "/" }).flatMap { [$0, $0.prefix { $0 != "_" }] }.map(String.init))
+    let words = Set(
+      name.split(whereSeparator: { $0 == "." || $0 == "/" }).flatMap { [$0, $0.prefix { $0 != "_" }] }.map(
+        String.init))
     return pairs.contains { words.contains($0.1) } ? 2 : 1
   }
 }

@@ -3,17 +3,22 @@
 
 public import Checkpoints
 
-/// A state dict that is no ResNet's, with the first reason found.
+/// A state dict that is no ResNet's, or hints that don't go with it, with the first reason found.
 public struct RecognitionError: Error, Sendable, CustomStringConvertible {
-  /// What is missing or has another shape.
+  /// What is missing, has another shape or can't be.
   public let reason: String
+  private let isAboutHints: Bool
 
   /// The reason in a sentence, and what to do.
   public var description: String {
-    "the weights are no ResNet that rsw knows: \(reason). List their names with 'rsw ls'."
+    isAboutHints
+      ? reason + "." : "the weights are no ResNet that rsw knows: \(reason). List their names with 'rsw ls'."
   }
 
-  init(_ reason: String) { self.reason = reason }
+  init(_ reason: String) { (self.reason, isAboutHints) = (reason, false) }
+
+  /// An error of what was said about the weights.
+  init(hints reason: String) { (self.reason, isAboutHints) = (reason, true) }
 }
 
 /// A ResNet that was found in a state dict.
@@ -43,15 +48,17 @@ public struct Recognition: Sendable {
     var steps: [String] = []
     let source = try Recognition.renamed(stateDict, by: hints.map, &steps)
     let search = NetworkSearch(source)
-    guard let mapping = search.mapping, let dialect = search.dialect else {
+    guard var mapping = search.mapping, let dialect = search.dialect else {
       // The first key that would have to be there says most.
       _ = try ArchitectureSearch(source).architecture()
       throw RecognitionError("there is no \"layer2.0.conv1.weight\"")
     }
     guard search.equals.isEmpty else {
-      let names = ([mapping.prefix] + search.equals).map { "\"\($0)\"" }.joined(separator: " and ")
+      let names = ([mapping.prefix] + search.equals).prefix(5).map { quoted($0) }.joined(separator: " and ")
       throw RecognitionError(
-        "there are several networks, under \(names): choose one with --map '\(search.equals[0]){*}={*}'")
+        hints:
+          "there are several networks, under \(names): choose one with --map '\(printable(search.equals[0])){*}={*}'"
+      )
     }
     steps += Recognition.explain(mapping, dialect, others: search.others)
 
@@ -59,11 +66,16 @@ public struct Recognition: Sendable {
     do throws(CheckpointError) {
       network = try mapping.apply(to: source)
     } catch {
-      throw RecognitionError(error.key.map { "\"\($0)\" " } ?? "" + error.message)
+      throw RecognitionError((error.key.map { quoted($0) + " " } ?? "") + error.message)
     }
     if dialect.map.settings.contains(where: { $0.name == "statistics" && $0.value == "none" }) {
       steps.append("scales and biases without statistics, which are 0 and 1")
       try network.addStatistics()
+    }
+    if hints.recorded != nil {
+      // Whoever wrote the file knew these names, and that they are no part of the network.
+      mapping.leftOut += mapping.unknown
+      mapping.unknown = []
     }
     for name in mapping.unknown {
       if let tensor = source[name] { network.update(name, tensor) }
@@ -72,7 +84,7 @@ public struct Recognition: Sendable {
     let found = try hints.settle(&architecture, dialect)
     steps.append(architecture.description)
     steps += found.steps
-    if !mapping.leftOut.isEmpty { steps.append(Recognition.explain(leftOut: mapping.leftOut)) }
+    if !mapping.leftOut.isEmpty { steps.append(Recognition.explain(mapping)) }
 
     self.architecture = architecture
     self.mapping = mapping
@@ -91,7 +103,8 @@ public struct Recognition: Sendable {
       steps.append("\(count) keys renamed by the rules given")
       return result
     } catch {
-      throw RecognitionError("the rules given don't fit: \(error.key ?? "") \(error.message)")
+      throw RecognitionError(
+        hints: "the rules given don't fit: \(error.key.map { quoted($0) + " " } ?? "")\(error.message)")
     }
   }
 
@@ -109,14 +122,20 @@ public struct Recognition: Sendable {
     return steps
   }
 
-  private static func explain(leftOut names: [String]) -> String {
-    var heads: [String] = []
-    for name in names {
-      let head = name.split(separator: ".").prefix(2).dropLast(name.contains(".") ? 0 : 1).first.map(String.init) ?? name
-      if heads.last != head, !heads.contains(head) { heads.append(head) }
+  /// Says what lies beside the network, by the components in which names differ from its prefix.
+  private static func explain(_ mapping: KeyMapping) -> String {
+    let prefix = mapping.prefix.split(separator: ".")
+    var places: [String] = []
+    for name in mapping.leftOut {
+      let components = name.split(separator: ".")
+      let common = zip(components, prefix).prefix { $0 == $1 }.count
+      let place = components.prefix(common + 1).joined(separator: ".")
+      if places.last != place, places.count <= 5, !places.contains(place) { places.append(place) }
     }
-    let list = heads.prefix(4).map { printable($0) }.joined(separator: ", ") + (heads.count > 4 ? ", …" : "")
-    return "\(names.count) key\(names.count == 1 ? "" : "s") beside the network (\(list))"
+    let list =
+      places.prefix(5).map { printable($0) }.joined(separator: ", ") + (places.count > 5 ? ", …" : "")
+    let count = mapping.leftOut.count
+    return "\(count) key\(count == 1 ? "" : "s") beside the network: \(list)"
   }
 }
 

@@ -103,11 +103,14 @@ public struct Variant: Sendable {
     Variant("seresnext101_32x8d", .bottleneck, [3, 4, 23, 3], groups: 32, width: 8, attention: se),
     Variant("seresnext101_64x4d", .bottleneck, [3, 4, 23, 3], groups: 64, width: 4, attention: se),
     Variant(
-      "seresnext26d_32x4d", .bottleneck, [2, 2, 2, 2], deep, .averagePool, groups: 32, width: 4, attention: se),
+      "seresnext26d_32x4d", .bottleneck, [2, 2, 2, 2], deep, .averagePool, groups: 32, width: 4, attention: se
+    ),
     Variant(
-      "seresnext26t_32x4d", .bottleneck, [2, 2, 2, 2], tiered, .averagePool, groups: 32, width: 4, attention: se),
+      "seresnext26t_32x4d", .bottleneck, [2, 2, 2, 2], tiered, .averagePool, groups: 32, width: 4,
+      attention: se),
     Variant(
-      "seresnext101d_32x8d", .bottleneck, [3, 4, 23, 3], deep, .averagePool, groups: 32, width: 8, attention: se),
+      "seresnext101d_32x8d", .bottleneck, [3, 4, 23, 3], deep, .averagePool, groups: 32, width: 8,
+      attention: se),
     Variant("senet154", senet154),
 
     // Efficient channel attention: Wang et al. 2019, arXiv 1910.03151. Pruned: Aflalo et al. 2020, arXiv 2002.08258
@@ -140,7 +143,8 @@ public struct Variant: Sendable {
     Variant("resnetaa50", .bottleneck, [3, 4, 6, 3], antialiasing: .average),
     Variant("resnetaa50d", .bottleneck, [3, 4, 6, 3], deep, .averagePool, antialiasing: .average),
     Variant("resnetaa101d", .bottleneck, [3, 4, 23, 3], deep, .averagePool, antialiasing: .average),
-    Variant("seresnetaa50d", .bottleneck, [3, 4, 6, 3], deep, .averagePool, attention: se, antialiasing: .average),
+    Variant(
+      "seresnetaa50d", .bottleneck, [3, 4, 6, 3], deep, .averagePool, attention: se, antialiasing: .average),
     Variant(
       "seresnextaa101d_32x8d", .bottleneck, [3, 4, 23, 3], deep, .averagePool, groups: 32, width: 8,
       attention: se, antialiasing: .average),
@@ -171,7 +175,8 @@ public struct Variant: Sendable {
 
   private init(_ name: String, rs layers: [Int]) {
     self.init(
-      name, .bottleneck, layers, Variant.deep, .averagePool, attention: Variant.strongSE, replacesStemPool: true)
+      name, .bottleneck, layers, Variant.deep, .averagePool, attention: Variant.strongSE,
+      replacesStemPool: true)
   }
 
   private init(_ name: String, cifar blocks: Int) {
@@ -210,7 +215,9 @@ extension Architecture {
   func matches(_ published: Architecture) -> Bool {
     guard layers == published.layers, planes.count == published.planes.count else { return false }
     var plain = self
-    (plain.classes, plain.head, plain.stridePlacement) = (published.classes, published.head, published.stridePlacement)
+    (plain.classes, plain.head, plain.stridePlacement) = (
+      published.classes, published.head, published.stridePlacement
+    )
     (plain.dilatedStages, plain.eps, plain.hasBiases) = ([], published.eps, published.hasBiases)
     if plain.planes != published.planes { plain.sizes = published.sizes }
     return plain == published.scaled(by: planes[0], over: published.planes[0])

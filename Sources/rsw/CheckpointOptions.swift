@@ -46,17 +46,34 @@ struct HintOptions: ParsableArguments {
   var isGiven: Bool { arch != nil || !settings.isEmpty }
 
   func validate() throws {
-    for setting in settings where !setting.contains("=") {
-      throw ValidationError("--set takes name=value, not '\(setting)'.")
+    var any = Architecture(block: .bottleneck, layers: [1, 1, 1, 1])
+    do {
+      for (name, value) in try pairs { try any.set(name, value) }
+      for rule in map { _ = try KeyMap.Rule(rule) }
+    } catch let error as ValidationError {
+      throw error
+    } catch {
+      throw ValidationError("\(error)")
+    }
+    if let arch, Architecture(named: arch) == nil {
+      throw ValidationError("There is no variant '\(arch)'; docs/Models.md lists them.")
+    }
+  }
+
+  /// Names and values of the settings.
+  private var pairs: [(name: String, value: String)] {
+    get throws {
+      try settings.map { setting in
+        let sides = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard sides.count == 2 else { throw ValidationError("--set takes name=value, not '\(setting)'.") }
+        return (String(sides[0]), String(sides[1]))
+      }
     }
   }
 
   func hints() throws -> Hints {
     var hints = Hints(architecture: arch)
-    hints.settings = settings.map { setting in
-      let sides = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      return (String(sides[0]), String(sides[1]))
-    }
+    hints.settings = try pairs
     var rules: [KeyMap.Rule] = []
     for rule in map { rules.append(try KeyMap.Rule(rule)) }
     if let mapFile {

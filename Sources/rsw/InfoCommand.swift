@@ -74,7 +74,7 @@ struct Info: ParsableCommand {
     let (stateDict, model) = (finding.stateDict, finding.model)
     var rows = [["architecture", model.recognition?.architecture.description ?? model.description]]
     if let recognition = model.recognition {
-      rows += recognition.steps.map { ["recognised by", $0] }
+      rows += recognition.steps.map { ["recognition", $0] }
     }
     if let alternatives = model.alternatives { rows.append(["ambiguity", alternatives]) }
     if let count = model.parameterCount { rows.append(["parameters", grouped(count)]) }
@@ -157,7 +157,8 @@ struct Info: ParsableCommand {
       ("workspace_bytes", finding.memory.map { .int($0.workspace) } ?? .null),
       ("tensors", .int(stateDict.count)), ("elements", .int(stateDict.elementCount)),
       ("nesting", .string(stateDict.location)), ("state_dicts", .strings(checkpoint.stateDictKeys)),
-      ("prefix", .string(recognition?.mapping.prefix ?? "")), ("not_tensors", .strings(stateDict.otherEntries)),
+      ("prefix", .string(recognition?.mapping.prefix ?? "")),
+      ("not_tensors", .strings(stateDict.otherEntries)),
       ("tensors_inside", .strings(stateDict.nestedEntries)),
       ("shared_memory", .array(stateDict.ties.map { .strings($0) })),
       ("unused_bytes", .int(checkpoint.unusedBytes(beside: stateDict))),

@@ -37,7 +37,7 @@ struct List: ParsableCommand {
       ]
     }
     let total =
-      "\(stateDict.count) tensors, \(grouped(stateDict.elementCount)) elements, \(grouped(stateDict.byteCount)) bytes"
+      "\(stateDict.count) tensor\(stateDict.count == 1 ? "" : "s"), \(grouped(stateDict.elementCount)) elements, \(grouped(stateDict.byteCount)) bytes"
     return rows.isEmpty ? total : table(rows, numeric: [3]) + "\n" + total
   }
 

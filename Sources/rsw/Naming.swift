@@ -56,7 +56,8 @@ struct Naming {
   private static func row(_ old: String, _ ours: String, _ tensor: Tensor, _ target: Dialect) throws -> Row {
     guard let theirs = target.theirs(ours) else {
       throw CheckpointError(
-        .notRepresentable, "has no name in \(target.title)'s networks (\(target.name)): choose another --to.", key: ours)
+        .notRepresentable, "has no name in \(target.title)'s networks (\(target.name)): choose another --to.",
+        key: ours)
     }
     var note = old.isEmpty ? "implied" : old == theirs.name ? "" : "renamed"
     var result = tensor

@@ -82,7 +82,9 @@ struct Run: ParsableCommand {
       if let output { try logits.writeNPY(to: output) }
       if !at.isEmpty { return }
       if network.architecture.classes == nil {
-        if output == nil { print("features of shape \(logits.shape): the model has no classifier; --output writes them") }
+        if output == nil {
+          print("features of shape \(logits.shape): the model has no classifier; --output writes them")
+        }
         return
       }
       if top != nil || json || output == nil {

@@ -5,7 +5,10 @@ import Testing
 
 @Suite struct KeyMapTests {
   @Test(arguments: [
-    ("stages.{s}.layers.{b}.{*} = layer{s+1}.{b}.{*}", "stages.0.layers.12.conv.weight", "layer1.12.conv.weight"),
+    (
+      "stages.{s}.layers.{b}.{*} = layer{s+1}.{b}.{*}", "stages.0.layers.12.conv.weight",
+      "layer1.12.conv.weight"
+    ),
     ("res{s}_{b}_w = layer{s-1}.{b}.w", "res2_0_w", "layer1.0.w"),
     ("{a}.{b}.w = {b}.{a}.w", "1.23.w", "23.1.w"),
     ("x{s}.{*} = y{s}.{*}", "x7.a b\u{E9}.", "y7.a b\u{E9}."),
@@ -56,7 +59,8 @@ import Testing
   @Test(arguments: [
     ("a", "OLD = NEW"), ("a.{*} = b", "lacks"), ("a.{x = b", "\"}\""), ("a.{xy} = b", "{xy}"),
     ("a.{*}.b = {*}", "{*} stands at the end"), ("a = b : chw", "hwio"), (" = b", "no pattern"),
-    ("a] = b", "closes"), ("a.{s+} = b.{s}", "{s+}"), ("a.{s+99} = b.{s}", "{s+99}"), ("a.{S} = b.{S}", "{S}"),
+    ("a] = b", "closes"), ("a.{s+} = b.{s}", "{s+}"), ("a.{s+99} = b.{s}", "{s+99}"),
+    ("a.{S} = b.{S}", "{S}"),
     ("{a}.{b}.{c}.{d}.{e} = {e}.{d}.{c}.{b}.{a}", "more than 4"),
   ])
   func whatIsNoRuleIsRefused(_ rule: String, _ words: String) {

@@ -25,6 +25,8 @@ import Testing
   func prefixIsFoundWhereItMakesNamesFit(_ names: [String], _ prefix: String) throws {
     let mapping = KeyMapping(of: try stateDict(names), expecting: ["a.w", "b.w"])
     #expect(mapping.prefix == prefix)
-    #expect(mapping.entries.map(\.from) + mapping.unknown == names.filter { $0.hasPrefix(prefix) } + names.filter { !$0.hasPrefix(prefix) })
+    #expect(
+      mapping.entries.map(\.from) + mapping.unknown == names.filter { $0.hasPrefix(prefix) }
+        + names.filter { !$0.hasPrefix(prefix) })
   }
 }

@@ -95,7 +95,8 @@ import Testing
       // Another prefix in the same state dict is asked for by a rule, another state dict by its key.
       if other.key == expected.key { hints.map = try KeyMap(parsing: "\(other.prefix){*} = {*}") }
       let recognition = try checkpoint(layout).recognition(key: other.key, hints: hints)
-      #expect(recognition.mapping.prefix == (other.key == expected.key ? "" : other.prefix), "\(other.key ?? "")")
+      #expect(
+        recognition.mapping.prefix == (other.key == expected.key ? "" : other.prefix), "\(other.key ?? "")")
       try compare(recognition, layout, other.output)
     }
   }

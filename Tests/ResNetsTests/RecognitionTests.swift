@@ -16,11 +16,16 @@ import Testing
     #expect(ResNet(architecture).parameterCount == count)
   }
 
-  @Test(arguments: Variant.all.map(\.name)) func variantsAreRecognisedByTheirKeysAndName(_ name: String) throws {
+  @Test(arguments: Variant.all.map(\.name)) func variantsAreRecognisedByTheirKeysAndName(_ name: String)
+    throws
+  {
     var architecture = try #require(Architecture(named: name))
     architecture.classes = 7
     let stateDict = ResNet(architecture).stateDict
-    for path in ["\(name).pth", "some/\(name)_a1-0123abcd.pth", "models--timm--\(name).a1_in1k/snapshots/0/model.safetensors"] {
+    for path in [
+      "\(name).pth", "some/\(name)_a1-0123abcd.pth",
+      "models--timm--\(name).a1_in1k/snapshots/0/model.safetensors",
+    ] {
       var hints = Hints()
       hints.path = path
       let recognition = try Recognition(stateDict, hints: hints)
@@ -31,7 +36,9 @@ import Testing
     #expect(try model.load(stateDict).isComplete)
   }
 
-  @Test(arguments: Variant.all.map(\.name)) func withoutANameThePlainReadingIsTakenAndOthersAreNamed(_ name: String) throws {
+  @Test(arguments: Variant.all.map(\.name)) func withoutANameThePlainReadingIsTakenAndOthersAreNamed(
+    _ name: String
+  ) throws {
     let architecture = try #require(Architecture(named: name))
     let recognition = try Recognition(ResNet(architecture).stateDict)
     var plain = architecture
@@ -57,8 +64,12 @@ import Testing
       hints.path = path
       #expect(try Recognition(stateDict, hints: hints).architecture.variantName == "resnet50", "\(path)")
     }
-    #expect(throws: RecognitionError.self) { try Recognition(stateDict, hints: Hints(architecture: "resnet101")) }
-    #expect(throws: RecognitionError.self) { try Recognition(stateDict, hints: Hints(architecture: "alexnet")) }
+    #expect(throws: RecognitionError.self) {
+      try Recognition(stateDict, hints: Hints(architecture: "resnet101"))
+    }
+    #expect(throws: RecognitionError.self) {
+      try Recognition(stateDict, hints: Hints(architecture: "alexnet"))
+    }
   }
 
   @Test(arguments: [
@@ -87,7 +98,9 @@ import Testing
     #expect(read.alternatives.isEmpty)
   }
 
-  @Test(arguments: [("stride", "third"), ("dilated", "1"), ("dilated", "x"), ("eps", "-1"), ("pool", ""), ("colour", "red")])
+  @Test(arguments: [
+    ("stride", "third"), ("dilated", "1"), ("dilated", "x"), ("eps", "-1"), ("pool", ""), ("colour", "red"),
+  ])
   func impossibleSettingsAreRefused(_ name: String, _ value: String) throws {
     var hints = Hints()
     hints.settings = [(name, value)]
@@ -132,11 +145,14 @@ import Testing
 
   @Test(arguments: [1 << 17, 1 << 31, 1 << 61]) func impossibleWidthsAreRefused(_ width: Int) throws {
     let zero = Storage(Bytes([0, 0, 0, 0]))
-    for key in ["conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight", "layer2.0.conv1.weight", "fc.weight"] {
+    for key in [
+      "conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight", "layer2.0.conv1.weight", "fc.weight",
+    ] {
       for shape in [[width, 3, 7, 7], [width, width, 3, 3], [0, 0, 0, 0], [1, 1, 1, width], [width], []] {
         // Stride 0: such shapes need no memory. Those that overflow can't be described at all.
         guard
-          let tensor = try? Tensor(dtype: .float32, shape: shape, strides: shape.map { _ in 0 }, storage: zero)
+          let tensor = try? Tensor(
+            dtype: .float32, shape: shape, strides: shape.map { _ in 0 }, storage: zero)
         else { continue }
         for variant in ["resnet18", "resnet50"] {
           var stateDict = try narrow(variant).stateDict

@@ -5,47 +5,18 @@ import TestSupport
 import Testing
 
 @Suite struct ToolTests {
-  private struct Outcome {
-    let status: Int32
-    let output: String
-    let errors: String
-  }
-
-  /// The tool is built beside the test program.
-  private let tool = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
-    path: "rsw")
-
-  private func rsw(_ arguments: String...) throws -> Outcome { try rsw(arguments) }
-
-  private func rsw(_ arguments: [String]) throws -> Outcome {
-    let process = Process()
-    process.executableURL = tool
-    process.arguments = arguments
-    let (output, errors) = (Pipe(), Pipe())
-    process.standardOutput = output
-    process.standardError = errors
-    try process.run()
-    // Nothing here prints more to stderr than its pipe holds.
-    let printed = output.fileHandleForReading.readDataToEndOfFile()
-    let complaints = errors.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return Outcome(
-      status: process.terminationStatus, output: String(decoding: printed, as: UTF8.self),
-      errors: String(decoding: complaints, as: UTF8.self))
-  }
-
   private let digits = Fixtures.path("digits/resnet18-digits.pth")
   private let images = Fixtures.path("digits/images.npy")
 
   @Test func convertedModelsRunAsTheirCheckpoints() throws {
     let folder = try TemporaryFolder()
-    let converted = try rsw("convert", digits, folder.path("d.rsw"))
+    let converted = try Tool.run("convert", digits, folder.path("d.rsw"))
     #expect(converted.status == 0 && converted.errors.isEmpty, "\(converted.errors)")
     for words in ["torch zip", "resnet18 of width 4, 10 classes", "122 tensors"] {
       #expect(converted.output.contains(words), "\(words)")
     }
     for (model, output) in [(digits, "a.npy"), (folder.path("d.rsw"), "b.npy")] {
-      let run = try rsw("run", model, "--input", images, "--output", folder.path(output))
+      let run = try Tool.run("run", model, "--input", images, "--output", folder.path(output))
       #expect(run.status == 0 && run.output.isEmpty && run.errors.isEmpty)
     }
     #expect(
@@ -55,12 +26,13 @@ import Testing
   }
 
   @Test func listingsHaveEveryTensorAndTotals() throws {
-    let text = try rsw("ls", digits)
+    let text = try Tool.run("ls", digits)
     #expect(text.status == 0)
     #expect(text.output.contains("layer3.0.downsample.0.weight"))
     #expect(text.output.hasSuffix("122 tensors, 45,722 elements, 182,968 bytes\n"))
     let json =
-      try JSONSerialization.jsonObject(with: Data(rsw("ls", digits, "--json").output.utf8)) as? [String: Any]
+      try JSONSerialization.jsonObject(with: Data(Tool.run("ls", digits, "--json").output.utf8))
+      as? [String: Any]
     #expect(json?["schema"] as? Int == 1)
     #expect((json?["tensors"] as? [[String: Any]])?.count == 122)
     #expect(json?["bytes"] as? Int == 182_968)
@@ -69,62 +41,63 @@ import Testing
   @Test func infoSaysContainerModelNestingAndPrefix() throws {
     let json =
       try JSONSerialization.jsonObject(
-        with: Data(rsw("info", Fixtures.path("reading/prefix-module-_orig_mod.pth"), "--json").output.utf8))
+        with: Data(
+          Tool.run("info", Fixtures.path("reading/prefix-module-_orig_mod.pth"), "--json").output.utf8))
       as? [String: Any]
     #expect(json?["container"] as? String == "torch zip")
     #expect(json?["protocol"] as? Int == 2)
     #expect(json?["prefix"] as? String == "_orig_mod.module.")
     #expect((json?["architecture"] as? [String: Any])?["variant"] as? String == "resnet18")
-    let nested = try rsw("info", Fixtures.path("reading/nested-ema.pth"))
+    let nested = try Tool.run("info", Fixtures.path("reading/nested-ema.pth"))
     #expect(nested.output.contains("state dict under \"state_dict\""))
     #expect(nested.output.contains("\"state_dict_ema\""))
   }
 
   @Test func infoSaysWhatRunningNeeds() throws {
-    let info = try rsw("info", digits)
+    let info = try Tool.run("info", digits)
     #expect(info.output.contains("of packed weights and"), "\(info.output)")
     let json =
-      try JSONSerialization.jsonObject(with: Data(rsw("info", digits, "--json").output.utf8))
+      try JSONSerialization.jsonObject(with: Data(Tool.run("info", digits, "--json").output.utf8))
       as? [String: Any]
     #expect(json?["packed_weights_bytes"] as? Int ?? 0 > 0)
     #expect(json?["workspace_bytes"] as? Int ?? 0 > 0)
     // What is no ResNet has no plan.
-    #expect(try !rsw("info", Fixtures.path("reading/views.pth")).output.contains("packed weights"))
+    #expect(try !Tool.run("info", Fixtures.path("reading/views.pth")).output.contains("packed weights"))
   }
 
   @Test func benchTimesPassesAndLayers() throws {
     let bench = ["bench", digits, "--repeat", "2", "--size", "32", "32", "--threads", "2"]
-    let passes = try rsw(bench)
+    let passes = try Tool.run(bench)
     for words in ["median", "images/s", "GFLOP/s", "% of the", "OpenBLAS core type"] {
       #expect(passes.output.contains(words), "\(words) is not in: \(passes.output)")
     }
     let json =
-      try JSONSerialization.jsonObject(with: Data(rsw(bench + ["--layers", "--json"]).output.utf8))
+      try JSONSerialization.jsonObject(with: Data(Tool.run(bench + ["--layers", "--json"]).output.utf8))
       as? [String: Any]
     let layers = try #require(json?["layers"] as? [[String: Any]])
     #expect(layers.first?["name"] as? String == "conv1" && layers.last?["name"] as? String == "fc")
     let algorithms = Set(layers.compactMap { $0["algorithm"] as? String })
     #expect(algorithms.contains("im2col") && algorithms.contains("winograd4"), "\(algorithms)")
-    let forced = try rsw(bench + ["--layers", "--algorithm", "winograd2"]).output
+    let forced = try Tool.run(bench + ["--layers", "--algorithm", "winograd2"]).output
     #expect(forced.contains("winograd2") && !forced.contains("winograd4"), "\(forced)")
   }
 
   @Test func infoNamesWhatWouldRunCodeElsewhere() throws {
-    let info = try rsw("info", Fixtures.path("bad/system-as-dict.pth"))
+    let info = try Tool.run("info", Fixtures.path("bad/system-as-dict.pth"))
     #expect(info.status == 0)
     for words in [
       "os.system  (DANGEROUS", "nothing was executed", "torch._utils._rebuild_tensor_v2  (known)",
     ] {
       #expect(info.output.contains(words), "\(words)")
     }
-    let harmless = try rsw("info", Fixtures.path("reading/zip-stored.pth"))
+    let harmless = try Tool.run("info", Fixtures.path("reading/zip-stored.pth"))
     #expect(!harmless.output.contains("DANGEROUS") && !harmless.output.contains("warning"))
   }
 
   @Test func infoSaysWriterTiesAndUnusedBytes() throws {
     let json =
       try JSONSerialization.jsonObject(
-        with: Data(rsw("info", Fixtures.path("reading/views.pth"), "--json").output.utf8))
+        with: Data(Tool.run("info", Fixtures.path("reading/views.pth"), "--json").output.utf8))
       as? [String: Any]
     #expect(json?["writer"] is String)
     #expect(json?["unused_bytes"] is Int)
@@ -133,10 +106,10 @@ import Testing
 
   @Test func membersOfOtherArchivesAreNamedAndOpened() throws {
     let archive = Fixtures.path("reading/member-stored.zip")
-    let refused = try rsw("ls", archive)
+    let refused = try Tool.run("ls", archive)
     #expect(refused.status == 65 && refused.errors.contains("\"policy.pth\""))
-    #expect(try rsw("ls", archive, "--member", "policy.pth").status == 0)
-    let missing = try rsw("ls", archive, "--member", "nothing.pth")
+    #expect(try Tool.run("ls", archive, "--member", "policy.pth").status == 0)
+    let missing = try Tool.run("ls", archive, "--member", "nothing.pth")
     #expect(missing.status == 65 && missing.errors.contains("nothing.pth"))
   }
 
@@ -144,18 +117,19 @@ import Testing
     let folder = try TemporaryFolder()
     for name in ["quantized-per-channel", "sparse-coo"] {
       let file = Fixtures.path("reading/\(name).pth")
-      let refused = try rsw("convert", file, folder.path("out.rsw"))
+      let refused = try Tool.run("convert", file, folder.path("out.rsw"))
       #expect(refused.status == 65 && refused.errors.contains("--dense"), "\(refused.errors)")
       #expect(folder.contents.isEmpty)
-      #expect(try rsw("convert", file, folder.path("\(name).rsw"), "--dense").status == 0)
-      #expect(try rsw("ls", folder.path("\(name).rsw")).output.contains("float32"))
+      #expect(try Tool.run("convert", file, folder.path("\(name).rsw"), "--dense").status == 0)
+      #expect(try Tool.run("ls", folder.path("\(name).rsw")).output.contains("float32"))
       try FileManager.default.removeItem(atPath: folder.path("\(name).rsw"))
     }
   }
 
   @Test func pathsThatCollideAreBothNamed() throws {
     let folder = try TemporaryFolder()
-    let outcome = try rsw("convert", Fixtures.path("bad/names-that-clash.pth"), folder.path("o.rsw"), "--all")
+    let outcome = try Tool.run(
+      "convert", Fixtures.path("bad/names-that-clash.pth"), folder.path("o.rsw"), "--all")
     #expect(outcome.status == 65)
     #expect(outcome.errors.contains(#"file[1] and file["1"]"#), "\(outcome.errors)")
     #expect(folder.contents.isEmpty)
@@ -198,7 +172,7 @@ import Testing
 
   /// The system tells of it by a signal, in the middle of whatever reads the file.
   @Test func aFileThatShrinksWhileItIsReadIsAnError() throws {
-    let conversion = try Conversion(tool)
+    let conversion = try Conversion(Tool.url)
     try conversion.input.truncate(atOffset: UInt64(conversion.headerSize))
     let complaints = conversion.complaints()
     #expect(conversion.process.terminationReason == .exit)
@@ -210,7 +184,7 @@ import Testing
 
   #if os(Linux)  // elsewhere no file is without a name
     @Test func aConversionThatIsKilledLeavesNothingBehind() throws {
-      let conversion = try Conversion(tool)
+      let conversion = try Conversion(Tool.url)
       kill(conversion.process.processIdentifier, SIGKILL)
       _ = conversion.complaints()
       #expect(conversion.process.terminationReason == .uncaughtSignal)
@@ -221,7 +195,7 @@ import Testing
   @Test func aFullDeviceForResultsIsAnError() throws {
     guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
     let process = Process()
-    process.executableURL = tool
+    process.executableURL = Tool.url
     process.arguments = ["ls", digits]
     process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
     let errors = Pipe()
@@ -235,7 +209,7 @@ import Testing
   @Test func predictionsAreRanked() throws {
     let json =
       try JSONSerialization.jsonObject(
-        with: Data(rsw("run", digits, "--input", images, "--top", "3", "--json").output.utf8))
+        with: Data(Tool.run("run", digits, "--input", images, "--top", "3", "--json").output.utf8))
       as? [String: Any]
     let predictions = try #require(json?["predictions"] as? [[[String: Any]]])
     #expect(predictions.count == 100)
@@ -314,7 +288,7 @@ import Testing
         : argument.contains("/") || argument.contains(".")
           || argument == "digits" ? Fixtures.path(argument) : argument
     }
-    let outcome = try rsw(resolved)
+    let outcome = try Tool.run(resolved)
     #expect(outcome.status == status, "\(outcome.errors)")
     #expect(outcome.output.isEmpty)
     for word in words { #expect(outcome.errors.contains(word), "\(word) is not in: \(outcome.errors)") }
@@ -324,12 +298,12 @@ import Testing
   @Test func outputNeverReplacesWhatIsNoFile() throws {
     let folder = try TemporaryFolder()
     mkfifo(folder.path("pipe"), 0o600)
-    #expect(try rsw("run", digits, "--input", images, "--output", folder.path("pipe")).status == 73)
+    #expect(try Tool.run("run", digits, "--input", images, "--output", folder.path("pipe")).status == 73)
     try FileManager.default.createSymbolicLink(
       atPath: folder.path("link.rsw"), withDestinationPath: "target.rsw")
-    #expect(try rsw("convert", digits, folder.path("link.rsw")).status == 73)
+    #expect(try Tool.run("convert", digits, folder.path("link.rsw")).status == 73)
     _ = try folder.write([1], as: "target.rsw")
-    #expect(try rsw("convert", digits, folder.path("link.rsw"), "--force").status == 0)
+    #expect(try Tool.run("convert", digits, folder.path("link.rsw"), "--force").status == 0)
     #expect(
       try FileManager.default.destinationOfSymbolicLink(atPath: folder.path("link.rsw")) == "target.rsw")
     #expect(folder.contents == ["link.rsw", "pipe", "target.rsw"])
@@ -338,9 +312,9 @@ import Testing
   @Test func existingOutputIsKeptWithoutForce() throws {
     let folder = try TemporaryFolder()
     let output = try folder.write([1], as: "out.rsw")
-    let refused = try rsw("convert", digits, output)
+    let refused = try Tool.run("convert", digits, output)
     #expect(refused.status == 73 && refused.errors.contains("--force"))
     #expect(try Data(contentsOf: URL(filePath: output)) == Data([1]))
-    #expect(try rsw("convert", digits, output, "--force").status == 0)
+    #expect(try Tool.run("convert", digits, output, "--force").status == 0)
   }
 }

@@ -41,6 +41,8 @@ public struct KeyMap: Sendable {
     let axes: Axes?
     /// The rule as it was written.
     public let description: String
+    /// The text that our names begin with, whatever stands in the places.
+    package var start: [UInt8] { ours.start }
 
     /// - Throws: a sentence that says what is wrong.
     public init(_ text: String) throws(KeyMapError) {
@@ -84,7 +86,8 @@ public struct KeyMap: Sendable {
   public init(parsing text: String) throws(KeyMapError) {
     for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
       do throws(KeyMapError) {
-        try read(line.first == "#" ? "" : String(line.split(separator: " #", maxSplits: 1).first ?? "").trimmed)
+        try read(
+          line.first == "#" ? "" : String(line.split(separator: " #", maxSplits: 1).first ?? "").trimmed)
       } catch {
         throw KeyMapError("line \(index + 1): \(error.description)")
       }
@@ -95,7 +98,9 @@ public struct KeyMap: Sendable {
     if line.isEmpty { return }
     if let setting = line.droppingPrefix("set ") {
       let sides = setting.split(separator: "=", maxSplits: 1).map { String($0).trimmed }
-      guard sides.count == 2 else { throw KeyMapError("\(quoted(line)) sets nothing: write set NAME = VALUE.") }
+      guard sides.count == 2 else {
+        throw KeyMapError("\(quoted(line)) sets nothing: write set NAME = VALUE.")
+      }
       settings.append((sides[0], sides[1]))
     } else if !line.contains("="), let colon = line.firstIndex(of: ":") {
       notes[String(line[..<colon])] = String(line[line.index(after: colon)...]).trimmed
@@ -122,11 +127,17 @@ public struct KeyMap: Sendable {
   /// Our name for what stands from `start` on in a name of theirs; nil when no rule matches.
   package func ours(_ name: [UInt8], from start: Int) -> Renamed? {
     for rule in rules {
-      if let captures = rule.theirs.match(name, from: start), let result = rule.ours.write(captures, of: name) {
+      if let captures = rule.theirs.match(name, from: start), let result = rule.ours.write(captures, of: name)
+      {
         return Renamed(name: String(decoding: result, as: UTF8.self), axes: rule.axes)
       }
     }
     return nil
+  }
+
+  /// The first rule that matches what stands from `start` on in a name of theirs.
+  package func rule(for name: [UInt8], from start: Int) -> Int? {
+    rules.firstIndex { $0.theirs.match(name, from: start) != nil }
   }
 
   /// Their name for one of ours; nil when no rule matches.
@@ -207,7 +218,8 @@ extension Tensor {
 
   private func permuted(_ order: [Int], _ axes: KeyMap.Axes) throws(CheckpointError) -> Tensor {
     guard layout == .strided, quantization == nil else {
-      throw CheckpointError(.unsupported, "is \(layout), and its axes can't be put in another order. Use --dense.")
+      throw CheckpointError(
+        .unsupported, "is \(layout), and its axes can't be put in another order. Use --dense.")
     }
     guard shape.count == order.count else { throw wrongAxes(axes) }
     return try Tensor(
@@ -223,7 +235,9 @@ extension Tensor {
 extension StringProtocol {
   /// Without spaces and tabs at both ends.
   fileprivate var trimmed: String {
-    func isSpace(_ character: Character) -> Bool { character == " " || character == "\t" || character == "\r" }
+    func isSpace(_ character: Character) -> Bool {
+      character == " " || character == "\t" || character == "\r"
+    }
     var text = drop(while: isSpace)
     while let last = text.last, isSpace(last) { text.removeLast() }
     return String(text)

@@ -79,7 +79,9 @@ public struct KeyMapping: Sendable {
     for entry in entries {
       guard let tensor = source[entry.from] else { continue }
       do throws(CheckpointError) {
-        try result.append(entry.to, entry.axes.map { axes throws(CheckpointError) in try tensor.toPyTorch(from: axes) } ?? tensor)
+        try result.append(
+          entry.to,
+          entry.axes.map { axes throws(CheckpointError) in try tensor.toPyTorch(from: axes) } ?? tensor)
       } catch {
         throw error.forTensor(entry.from)
       }

@@ -81,7 +81,8 @@ struct KeyPattern: Sendable {
       throw KeyMapError("\(quoted(text)) has more than \(KeyPattern.mostNumbers) different numbers.")
     }
     guard !parts.isEmpty, isWhole else {
-      throw KeyMapError("\(quoted(text)) is no pattern: {*} stands at the end only, and something must be there.")
+      throw KeyMapError(
+        "\(quoted(text)) is no pattern: {*} stands at the end only, and something must be there.")
     }
     self.parts = parts
   }
@@ -93,7 +94,8 @@ struct KeyPattern: Sendable {
       let offset = bytes.count == 1 ? 0 : Int(body.dropFirst()), abs(offset) <= 9,
       bytes.count == 1 || bytes[1] == UInt8(ascii: "+") || bytes[1] == UInt8(ascii: "-")
     else {
-      throw KeyMapError("\(quoted(text)) has the placeholder {\(printable(body))}; there are {a} to {z}, {a+1} and {*}.")
+      throw KeyMapError(
+        "\(quoted(text)) has the placeholder {\(printable(body))}; there are {a} to {z}, {a+1} and {*}.")
     }
     return .number(letter: letter, offset: offset)
   }
@@ -108,6 +110,12 @@ struct KeyPattern: Sendable {
         case .literal, .optional: nil
         }
       })
+  }
+
+  /// The text before the first place.
+  var start: [UInt8] {
+    if case .literal(let text)? = parts.first { return text }
+    return []
   }
 
   // MARK: Matching
