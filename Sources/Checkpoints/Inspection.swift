@@ -31,6 +31,34 @@ extension Checkpoint {
     }.filter { seen.insert($0.name).inserted }
   }
 
+  /// Short texts that lie beside the weights, by name: those of the outermost dict, as `arch`, and of the dict or
+  /// the namespace that it has as `args`, `hparams` or `hyper_parameters`, in file order.
+  public var texts: [(name: String, value: String)] {
+    guard case .pickles(let pickles, _) = content, let pickle = pickles.first else { return [] }
+    var result: [(name: String, value: String)] = []
+    func add(_ entries: PickleEntries?, isRoot: Bool) {
+      guard let entries, entries.count <= Checkpoint.mostTexts else { return }
+      for (key, value) in entries {
+        guard let name = pickle.heap.string(key), name.utf8.count <= Checkpoint.longestText else { continue }
+        if let text = pickle.heap.string(value), text.utf8.count <= Checkpoint.longestText {
+          result.append((name, text))
+        } else if isRoot, ["args", "hparams", "hyper_parameters"].contains(name) {
+          if case .object(let object)? = pickle.heap.node(value), pickle.entries(value) == nil {
+            add(pickle.attributes(object), isRoot: false)
+          } else {
+            add(pickle.entries(value), isRoot: false)
+          }
+        }
+      }
+    }
+    add(pickle.entries(pickle.heap.root), isRoot: true)
+    return result
+  }
+
+  /// Larger dicts are state dicts, and longer texts say no name.
+  private static let mostTexts = 1000
+  private static let longestText = 200
+
   /// What wrote the file, as far as it tells.
   public var writer: String? {
     switch content {

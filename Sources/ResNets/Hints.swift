@@ -18,6 +18,8 @@ public struct Hints: Sendable {
   public var map = KeyMap()
   /// The path that the file was published under; a part of it may name a variant.
   public var path: String?
+  /// Names that the file gives the network, with where they stand, such as `arch` of a training script.
+  var names: [(place: String, name: String)] = []
   /// What an rsw file says of its architecture.
   var recorded: JSON?
 
@@ -31,7 +33,28 @@ public struct Hints: Sendable {
     if let text = checkpoint.metadata.first(where: { $0.name == "architecture" })?.value {
       result.recorded = try? JSON(parsing: Bytes(Array(text.utf8)))
     }
+    for (name, value) in checkpoint.texts where Hints.places.contains(name) {
+      result.names.append(("\"\(name)\" of the checkpoint", value))
+    }
+    if let name = Hints.architecture(beside: checkpoint) {
+      result.names.append(("config.json beside it", name))
+    }
     return result
+  }
+
+  /// What training scripts call the name of the network.
+  private static let places = ["arch", "architecture", "model", "model_name", "backbone", "net", "encoder"]
+
+  /// The architecture that timm's `config.json` names, as it lies beside the weights on the Hugging Face hub.
+  private static func architecture(beside checkpoint: Checkpoint) -> String? {
+    guard checkpoint.member == nil, [.safetensors, .torchZip].contains(checkpoint.container) else {
+      return nil
+    }
+    let folder = checkpoint.path.lastIndex(of: "/").map { checkpoint.path[...$0] } ?? ""
+    guard let file = try? Bytes(mapping: folder + "config.json"), file.count <= 1 << 20,
+      let config = try? JSON(parsing: file)
+    else { return nil }
+    return config["architecture"]?.string
   }
 
   /// Settles what keys and shapes left open.
@@ -66,6 +89,12 @@ public struct Hints: Sendable {
     } else if let recorded {
       try found.adopt(recorded)
       isSettled = true
+    } else if let (place, variant) = namedVariant(found) {
+      if !found.lookalikes.isEmpty || variant.architecture.antialiasing != .none {
+        steps.append("\(place) says \(variant.name)")
+      }
+      found.antialiasing = variant.architecture.antialiasing
+      isSettled = true
     } else if let (variant, part) = found.variant(in: path) {
       if !found.lookalikes.isEmpty || variant.architecture.antialiasing != .none {
         steps.append("the name \(printable(part)) tells it from its lookalikes")
@@ -88,6 +117,17 @@ public struct Hints: Sendable {
       alternatives.append("--set dilated=3,4")
     }
     return (steps, alternatives)
+  }
+}
+
+extension Hints {
+  /// The first variant with the network's keys and shapes that the file names.
+  private func namedVariant(_ found: Architecture) -> (place: String, Variant)? {
+    for (place, name) in names {
+      // A name may have a tag, as `resnet50.a1_in1k`.
+      if let (variant, _) = found.variant(in: name) { return (place, variant) }
+    }
+    return nil
   }
 }
 

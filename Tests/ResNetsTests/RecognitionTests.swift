@@ -57,6 +57,48 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ("(dp0\nVarch\np1\nVresnetblur18\np2\ns.", "\"arch\" of the checkpoint says resnetblur18"),
+    (
+      "(dp0\nVargs\np1\n(dp2\nVmodel\np3\nVresnetblur18.a1_in1k\np4\nss.",
+      "\"model\" of the checkpoint says resnetblur18"
+    ),
+  ])
+  func aTrainingScriptsNameForTheNetworkIsAHint(_ pickle: String, _ step: String) throws {
+    let checkpoint = try Checkpoint(Bytes(Array(pickle.utf8)), path: "checkpoint.pth.tar")
+    let stateDict = try narrow("resnet18").stateDict
+    let recognition = try Recognition(stateDict, hints: Hints().and(checkpoint))
+    #expect(recognition.architecture.variantName == "resnetblur18")
+    #expect(recognition.steps.contains(step), "\(recognition.steps)")
+  }
+
+  @Test func theArchitectureBesideAHubsFileIsAHint() throws {
+    let folder = try TemporaryFolder()
+    var header: [String] = []
+    var data: [UInt8] = []
+    for (name, tensor) in try narrow("resnet18").stateDict where tensor.dtype == .float32 {
+      let bytes = try tensor.contiguousBytes().array
+      header.append(
+        "\"\(name)\":{\"dtype\":\"F32\",\"shape\":\(tensor.shape),\"data_offsets\":[\(data.count),\(data.count + bytes.count)]}"
+      )
+      data += bytes
+    }
+    var text = Array("{\(header.joined(separator: ","))}".utf8)
+    while !text.count.isMultiple(of: 8) { text.append(0x20) }
+    let size = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
+    let path = try folder.write(size + text + data, as: "model.safetensors")
+    #expect(try Checkpoint(path: path).recognition().architecture.variantName == "resnet18")
+    _ = try folder.write(
+      Array("{\"architecture\": \"resnetblur18\", \"num_classes\": 7}".utf8), as: "config.json")
+    let recognition = try Checkpoint(path: path).recognition()
+    #expect(recognition.architecture.variantName == "resnetblur18")
+    #expect(recognition.steps.contains("config.json beside it says resnetblur18"), "\(recognition.steps)")
+    for broken in ["", "{", "[]", "{\"architecture\": 3}", "{\"architecture\": \"resnet101\"}"] {
+      _ = try folder.write(Array(broken.utf8), as: "config.json")
+      #expect(try Checkpoint(path: path).recognition().architecture.variantName == "resnet18")
+    }
+  }
+
   @Test func namesOfOtherVariantsAreNoHints() throws {
     let stateDict = ResNet(try #require(Architecture(named: "resnet50"))).stateDict
     var hints = Hints()
