@@ -7,7 +7,7 @@ struct NetworkSearch {
   /// Every ResNet has this convolution; whatever stands before it is the prefix.
   private static let anchor = "layer2.0.conv1.weight"
   /// Nobody puts more networks into a file.
-  private static let mostCandidates = 64
+  private static let mostCandidates = 32
 
   private struct Candidate {
     let dialect: Dialect
@@ -119,12 +119,12 @@ struct NetworkSearch {
 
   // MARK: Pairs of networks
 
-  /// Words in prefixes and keys of networks that lie side by side, the one to take first: the trained network before
-  /// its momentum copy, but the teacher before the student, as DINO's evaluation takes it.
-  private static let pairs = [
-    ("encoder_q", "encoder_k"), ("base_encoder", "momentum_encoder"), ("teacher", "student"),
-    ("online", "target"), ("backbone", "momentum_backbone"), ("encoder", "momentum"),
-    ("backbone", "backbone_momentum"), ("query", "key"), ("net", "ema"),
+  /// Words in prefixes and keys of the second of two networks that lie side by side: a trained network's momentum
+  /// copy or average, and the student of a teacher, as DINO's evaluation takes the teacher.
+  private static let seconds: Set<String> = [
+    "encoder_k", "momentum_encoder", "momentum_backbone", "backbone_momentum", "momentum", "student",
+    "target", "key",
+    "ema",
   ]
 
   /// The one of several prefixes or keys to take without being asked; nil of none.
@@ -135,9 +135,7 @@ struct NetworkSearch {
   /// 0 for what has no prefix, 1 for what comes first in its pair or in none, 2 for what comes second.
   static func rank(_ name: String) -> Int {
     if name.isEmpty { return 0 }
-    let words = Set(
-      name.split(whereSeparator: { $0 == "." || $0 == "/" }).flatMap { [$0, $0.prefix { $0 != "_" }] }.map(
-        String.init))
-    return pairs.contains { words.contains($0.1) } ? 2 : 1
+    let words = name.split { $0 == "." || $0 == "/" }.flatMap { [$0, $0.prefix { $0 != "_" }] }
+    return words.contains { seconds.contains(String($0)) } ? 2 : 1
   }
 }

@@ -1,4 +1,4 @@
-// rsw convert: a checkpoint becomes an .rsw file.
+// rsw convert: a checkpoint becomes a file of another format.
 
 import ArgumentParser
 import Checkpoints
@@ -6,7 +6,8 @@ import ResNets
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Convert a checkpoint to an .rsw file, which any safetensors reader opens too.",
+    abstract:
+      "Convert a checkpoint to an .rsw file, which any safetensors reader opens too, or to another format.",
     discussion: """
       Checksums recorded in the checkpoint are verified, and the new file is read again before it \
       appears under its name. A ResNet's tensors get torchvision's names, or those that --to asks for; \
@@ -19,8 +20,13 @@ struct Convert: ParsableCommand {
   )
   var input: String
 
-  @Argument(help: "The .rsw file to write.")
+  @Argument(
+    help:
+      "The file to write; .safetensors, .pth, .pt, .bin and .npz at its end say the format, else it is rsw.")
   var output: String?
+
+  @Option(help: "The format to write, whatever the file's name.")
+  var format: OutputFormat?
 
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var hintOptions: HintOptions
@@ -102,14 +108,13 @@ struct Convert: ParsableCommand {
 
   private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ model: Identification) throws {
     guard let output else { return }
-    var options = RSWOptions()
-    options.source = checkpoint
-    options.architecture = model.recognition?.architecture.json.text()
-    options.replacing = force
     let draws = Terminal.showsProgress && !quiet
     defer { if draws { Terminal.clearProgress() } }
     try concerning(input) {
-      try stateDict.writeRSW(to: output, options: options) { done, total in
+      try (format ?? OutputFormat(path: output)).write(
+        stateDict, to: output, source: checkpoint, architecture: model.recognition?.architecture.json.text(),
+        replacing: force
+      ) { done, total in
         if draws { Terminal.draw(progress: done, of: total) }
       }
     }

@@ -25,6 +25,26 @@ import Testing
     #expect(folder.contents == ["a.npy", "b.npy", "d.rsw"])
   }
 
+  @Test(arguments: [
+    ("out.safetensors", [], "safetensors"), ("out.PTH", [], "torch zip"), ("out.npz", [], "npz"),
+    ("out", [], "rsw"),
+    ("out.rsw", ["--format", "torch"], "torch zip"),
+  ])
+  func theOutputsNameOrFormatSaysWhatIsWritten(_ name: String, _ options: [String], _ container: String)
+    throws
+  {
+    let folder = try TemporaryFolder()
+    let converted = try Tool.run(["convert", digits, folder.path(name)] + options)
+    #expect(converted.status == 0 && converted.output.contains("122 tensors"), "\(converted.errors)")
+    let info = try Tool.run("info", folder.path(name)).output
+    #expect(
+      info.contains("container      \(container)") && info.contains("resnet18 of width 4, 10 classes"),
+      "\(info)")
+    #expect(folder.contents == [name])
+    let run = try Tool.run("run", folder.path(name), "--input", images, "--top", "1")
+    #expect(run.output == (try Tool.run("run", digits, "--input", images, "--top", "1").output))
+  }
+
   @Test func listingsHaveEveryTensorAndTotals() throws {
     let text = try Tool.run("ls", digits)
     #expect(text.status == 0)

@@ -1,0 +1,101 @@
+// Writes a safetensors file; Safetensors/SafetensorsReader.swift says how it lies.
+
+extension StateDict {
+  /// Writes all tensors to a safetensors file, reads it again and holds it against what was meant.
+  ///
+  /// - Parameters:
+  ///   - metadata: what the file says of itself, by name.
+  ///   - progress: called now and then, from any thread, with the bytes done and to do.
+  /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that safetensors has not, `.limitExceeded` for
+  ///   more than the source justifies, or what is wrong with a tensor.
+  public func writeSafetensors(
+    to path: String, metadata: [(name: String, value: String)] = [], options: WriteOptions = WriteOptions(),
+    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws(CheckpointError) {
+    let layout = try SafetensorsLayout(self) { _ in metadata }
+    try write(layout, to: path, options: options, progress: progress)
+  }
+}
+
+/// Where each tensor of a safetensors file goes.
+struct SafetensorsLayout: FileLayout {
+  private static let alignment = 64
+  let pieces: [FilePiece]
+  private let stateDict: StateDict
+  /// From the end of the header, by the tensors' positions in the state dict.
+  private let offsets: [Int]
+  private let metadata: @Sendable (_ checksums: [UInt32]) -> [(name: String, value: String)]
+
+  /// - Parameter metadata: the file's metadata for the tensors' checksums, in the state dict's order; as long for any.
+  init(
+    _ stateDict: StateDict, metadata: @escaping @Sendable ([UInt32]) -> [(name: String, value: String)]
+  ) throws(CheckpointError) {
+    var offsets = [Int](repeating: 0, count: stateDict.count)
+    var places = FilePlaces()
+    // Sizes that are multiples of 64 first: each of them then begins on such a boundary.
+    for aligned in [true, false] {
+      for (index, (name, tensor)) in stateDict.enumerated()
+      where tensor.byteCount.isMultiple(of: SafetensorsLayout.alignment) == aligned {
+        try SafetensorsLayout.check(name, tensor)
+        offsets[index] = try places.take(tensor.byteCount, for: name)
+      }
+    }
+    self.stateDict = stateDict
+    self.offsets = offsets
+    self.metadata = metadata
+    let header = SafetensorsLayout.header(
+      stateDict, offsets, metadata([UInt32](repeating: 0, count: stateDict.count)))
+    pieces = zip(offsets, stateDict).map { offset, element in
+      FilePiece(
+        name: element.name, offset: header.count + offset, byteCount: element.tensor.byteCount,
+        content: .tensor(element.tensor))
+    }
+  }
+
+  private static func check(_ name: String, _ tensor: Tensor) throws(CheckpointError) {
+    guard tensor.layout == .strided else { throw tensor.layout.error.forTensor(name) }
+    guard tensor.dtype.safetensorsName != nil else {
+      let wayOut =
+        tensor.quantization == nil
+        ? "Keep the checkpoint in PyTorch's format." : "Write its values as float32 with --dense."
+      throw CheckpointError(
+        .notRepresentable, "is \(tensor.dtype), which safetensors and so rsw can't hold. \(wayOut)", key: name
+      )
+    }
+    guard name != "__metadata__" else {
+      throw CheckpointError(
+        .notRepresentable, "has the one name that safetensors and so rsw keeps for itself. Rename it.",
+        key: name)
+    }
+  }
+
+  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)] {
+    [(0, SafetensorsLayout.header(stateDict, offsets, metadata(checksums)))]
+  }
+
+  /// The size and the JSON of the header, padded so that the data begins on a boundary.
+  private static func header(
+    _ stateDict: StateDict, _ offsets: [Int], _ metadata: [(name: String, value: String)]
+  ) -> Bytes {
+    var members: [(name: String, value: JSON)] = []
+    if !metadata.isEmpty {
+      members.append(("__metadata__", .object(metadata.map { ($0.name, .string($0.value)) })))
+    }
+    for (offset, (name, tensor)) in zip(offsets, stateDict) {
+      members.append(
+        (
+          name,
+          .object([
+            ("dtype", .string(tensor.dtype.safetensorsName ?? "")), ("shape", .ints(tensor.shape)),
+            ("data_offsets", .ints([offset, offset + tensor.byteCount])),
+          ])
+        ))
+    }
+    var json = Array(JSON.object(members).text().utf8)
+    let prefix = MemoryLayout<UInt64>.size
+    let excess = (prefix + json.count) % alignment
+    if excess > 0 { json += [UInt8](repeating: 0x20, count: alignment - excess) }
+    let size = (0..<prefix).map { UInt8(truncatingIfNeeded: json.count >> (8 * $0)) }
+    return Bytes(size + json)
+  }
+}
