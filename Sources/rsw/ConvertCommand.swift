@@ -4,6 +4,8 @@ import ArgumentParser
 import Checkpoints
 import ResNets
 
+extension OutputFormat: ExpressibleByArgument {}
+
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract:
@@ -37,6 +39,14 @@ struct Convert: ParsableCommand {
       valueName: "dialect"))
   var to: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Write only tensors whose new names match, such as 'layer4.*'; may be repeated.", valueName: "glob"))
+  var only: [String] = []
+
+  @Option(help: ArgumentHelp("Leave out tensors whose new names match; may be repeated.", valueName: "glob"))
+  var without: [String] = []
+
   @Flag(help: "Write nothing: print which tensor gets which name.")
   var dryRun = false
 
@@ -68,7 +78,9 @@ struct Convert: ParsableCommand {
       let (model, naming) = try concerning(input) {
         let hints = try hintOptions.hints().and(checkpoint)
         let model = try Identification(source, hints, isRequired: hintOptions.isGiven || to != nil)
-        return (model, try Naming(source, selection.all ? nil : model.recognition, to: to, hints.map))
+        var naming = try Naming(source, selection.all ? nil : model.recognition, to: to, hints.map)
+        try naming.keep(only: only, without: without)
+        return (model, naming)
       }
       if dryRun {
         print(naming.table)
@@ -78,7 +90,7 @@ struct Convert: ParsableCommand {
       try write(concerning(input) { try naming.stateDict(dense: dense) }, from: checkpoint, model)
       if !quiet {
         print(description)
-        print("wrote  \(printable(output ?? "")): \(source.count) tensors, read again and compared")
+        print("wrote  \(printable(output ?? "")): \(naming.count) tensors, read again and compared")
       }
     }
   }
@@ -108,13 +120,17 @@ struct Convert: ParsableCommand {
 
   private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ model: Identification) throws {
     guard let output else { return }
+    let format = format ?? OutputFormat(path: output)
+    var options = WriteOptions()
+    (options.source, options.replacing) = (checkpoint, force)
+    options.architecture = model.recognition?.architecture.json.text()
+    // The metadata of an rsw file is about that file; any other's is kept.
+    let kept = checkpoint.container == .rsw ? [] : checkpoint.metadata
+    options.metadata = kept.isEmpty ? [("format", "pt")] : kept
     let draws = Terminal.showsProgress && !quiet
     defer { if draws { Terminal.clearProgress() } }
     try concerning(input) {
-      try (format ?? OutputFormat(path: output)).write(
-        stateDict, to: output, source: checkpoint, architecture: model.recognition?.architecture.json.text(),
-        replacing: force
-      ) { done, total in
+      try stateDict.write(to: output, as: format, options: options) { done, total in
         if draws { Terminal.draw(progress: done, of: total) }
       }
     }

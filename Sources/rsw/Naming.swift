@@ -3,6 +3,14 @@
 import Checkpoints
 import ResNets
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// The new names of a state dict's tensors.
 struct Naming {
   private struct Row {
@@ -12,7 +20,7 @@ struct Naming {
     let note: String
   }
 
-  private let rows: [Row]
+  private var rows: [Row]
   private let source: StateDict
 
   /// - Parameters:
@@ -66,6 +74,22 @@ struct Naming {
       note += ", axes \(axes.rawValue)"
     }
     return Row(old: old, new: theirs.name, tensor: result, note: note)
+  }
+
+  /// How many tensors there are.
+  var count: Int { rows.count }
+
+  /// Keeps the tensors whose new names match one of `only`, if there are any, and none of `without`.
+  ///
+  /// - Throws: `.noStateDict` when none is left.
+  mutating func keep(only: [String], without: [String]) throws(CheckpointError) {
+    guard !only.isEmpty || !without.isEmpty else { return }
+    func matches(_ name: String, _ globs: [String]) -> Bool { globs.contains { fnmatch($0, name, 0) == 0 } }
+    rows = rows.filter { (only.isEmpty || matches($0.new, only)) && !matches($0.new, without) }
+    guard !rows.isEmpty else {
+      throw CheckpointError(
+        .noStateDict, "has no tensor that --only and --without leave. List them with 'rsw ls'.")
+    }
   }
 
   /// The tensors under their new names.

@@ -26,7 +26,7 @@ struct Run: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where to write the logits, [N, classes], as a float32 .npy; with several --at, an .rsw file.",
+      "Where to write the logits, [N, classes], as a float32 .npy; with several --at, one file of tensors in any format that convert writes.",
       valueName: "y.npy"))
   var output: String?
 
@@ -99,9 +99,9 @@ struct Run: ParsableCommand {
     guard let output else { return }
     var stateDict = StateDict()
     for (name, tensor) in zip(at, results) { try stateDict.append(name, tensor) }
-    var options = RSWOptions()
+    var options = WriteOptions()
     options.replacing = true
-    try stateDict.writeRSW(to: output, options: options)
+    try stateDict.write(to: output, options: options)
   }
 
   /// For each image its best classes, best first.

@@ -44,10 +44,10 @@ import Testing
   @Test func convertingChecksRecordsThatNothingRefersTo() throws {
     let folder = try TemporaryFolder()
     let checkpoint = try Checkpoint(path: Fixtures.path("bad/wrong-crc-unused.pth"))
-    var options = RSWOptions()
+    var options = WriteOptions()
     options.source = checkpoint
     let error = #expect(throws: CheckpointError.self) {
-      try checkpoint.stateDict().writeRSW(to: folder.path("a.rsw"), options: options)
+      try checkpoint.stateDict().write(to: folder.path("a.rsw"), as: .rsw, options: options)
     }
     #expect(error?.code == .checksumMismatch)
   }

@@ -13,17 +13,17 @@ import Testing
     guard expected.candidates == nil else { return }  // there is nothing to be written
     let original = try Checkpoint(path: Fixtures.path("reading/\(expected.file)"), member: expected.member)
     let stateDict = try original.stateDict()
-    var options = RSWOptions()
+    var options = WriteOptions()
     options.source = original
     if expected.tensors.contains(where: { !isRepresentable($0) }) {
       let error = #expect(throws: CheckpointError.self) {
-        try stateDict.writeRSW(to: folder.path("a.rsw"), options: options)
+        try stateDict.write(to: folder.path("a.rsw"), as: .rsw, options: options)
       }
       #expect(error?.code == .notRepresentable || error?.code == .noElements)
       #expect(folder.contents.isEmpty)
       return
     }
-    try stateDict.writeRSW(to: folder.path("a.rsw"), options: options)
+    try stateDict.write(to: folder.path("a.rsw"), as: .rsw, options: options)
 
     let copy = try Checkpoint(path: folder.path("a.rsw"))
     #expect(copy.container == .rsw)
@@ -53,8 +53,8 @@ import Testing
 
   @Test func tensorsOfMultiplesOf64BytesAreAligned() throws {
     let folder = try TemporaryFolder()
-    try Checkpoint(path: Fixtures.path("models/resnet18/model.pth")).stateDict().writeRSW(
-      to: folder.path("a.rsw"))
+    try Checkpoint(path: Fixtures.path("models/resnet18/model.pth")).stateDict().write(
+      to: folder.path("a.rsw"), as: .rsw)
     let data = try Data(contentsOf: URL(filePath: folder.path("a.rsw")))
     let size = data.prefix(8).enumerated().reduce(0) { $0 + Int($1.element) << (8 * $1.offset) }
     #expect((8 + size).isMultiple(of: 64))
@@ -74,8 +74,8 @@ import Testing
 
   @Test func damageIsFoundByChecksum() throws {
     let folder = try TemporaryFolder()
-    try Checkpoint(path: Fixtures.path("reading/zip-stored.pth")).stateDict().writeRSW(
-      to: folder.path("a.rsw"))
+    try Checkpoint(path: Fixtures.path("reading/zip-stored.pth")).stateDict().write(
+      to: folder.path("a.rsw"), as: .rsw)
     var bytes = Array(try Data(contentsOf: URL(filePath: folder.path("a.rsw"))))
     bytes[bytes.count - 1] ^= 1
     let damaged = try Checkpoint(path: folder.write(bytes, as: "b.rsw"))
@@ -87,12 +87,12 @@ import Testing
     let folder = try TemporaryFolder()
     let stateDict = try Checkpoint(path: Fixtures.path("reading/zip-stored.pth")).stateDict()
     let path = try folder.write([1, 2, 3], as: "a.rsw")
-    let error = #expect(throws: CheckpointError.self) { try stateDict.writeRSW(to: path) }
+    let error = #expect(throws: CheckpointError.self) { try stateDict.write(to: path, as: .rsw) }
     #expect(error?.code == .cannotWrite)
     #expect(try Data(contentsOf: URL(filePath: path)) == Data([1, 2, 3]))
-    var options = RSWOptions()
+    var options = WriteOptions()
     options.replacing = true
-    try stateDict.writeRSW(to: path, options: options)
+    try stateDict.write(to: path, as: .rsw, options: options)
     #expect(try Checkpoint(path: path).stateDict().count == stateDict.count)
   }
 
@@ -100,10 +100,10 @@ import Testing
   func failuresLeaveNothingBehind(_ name: String) throws {
     let folder = try TemporaryFolder()
     let checkpoint = try Checkpoint(path: Fixtures.path(name))
-    var options = RSWOptions()
+    var options = WriteOptions()
     options.source = checkpoint
     #expect(throws: CheckpointError.self) {
-      try checkpoint.stateDict().writeRSW(to: folder.path("a.rsw"), options: options)
+      try checkpoint.stateDict().write(to: folder.path("a.rsw"), as: .rsw, options: options)
     }
     #expect(folder.contents.isEmpty)
   }
@@ -116,7 +116,9 @@ import Testing
       try stateDict.append(name, Tensor(dtype: .float32, shape: [1 << 60], strides: [0], storage: storage))
     }
     let written = stateDict
-    let error = #expect(throws: CheckpointError.self) { try written.writeRSW(to: folder.path("a.rsw")) }
+    let error = #expect(throws: CheckpointError.self) {
+      try written.write(to: folder.path("a.rsw"), as: .rsw)
+    }
     #expect(error?.code == .limitExceeded)
     #expect(folder.contents.isEmpty)
   }
@@ -124,7 +126,9 @@ import Testing
   @Test func typesThatSafetensorsLacksAreNamed() throws {
     let folder = try TemporaryFolder()
     let stateDict = try Checkpoint(path: Fixtures.path("reading/dtypes.pth")).stateDict()
-    let error = #expect(throws: CheckpointError.self) { try stateDict.writeRSW(to: folder.path("a.rsw")) }
+    let error = #expect(throws: CheckpointError.self) {
+      try stateDict.write(to: folder.path("a.rsw"), as: .rsw)
+    }
     #expect(error?.code == .notRepresentable)
     #expect(error?.key != nil)
   }

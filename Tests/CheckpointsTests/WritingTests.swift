@@ -8,13 +8,9 @@ import Testing
 @Suite struct WritingTests {
   private func write(_ stateDict: StateDict, as format: String, _ folder: TemporaryFolder) throws -> String {
     let path = folder.path("out.\(format)")
-    switch format {
-    case "safetensors":
-      try stateDict.writeSafetensors(to: path, metadata: [("format", "pt"), ("note", "é\n\"")])
-    case "pth": try stateDict.writeTorch(to: path)
-    case "npz": try stateDict.writeNPZ(to: path)
-    default: try stateDict.writeRSW(to: path)
-    }
+    var options = WriteOptions()
+    options.metadata = [("format", "pt"), ("note", "é\n\"")]
+    try stateDict.write(to: path, options: options)
     return path
   }
 
@@ -68,7 +64,7 @@ import Testing
     let stateDict = try Checkpoint(path: original).stateDict()
     let folder = try TemporaryFolder()
     // The archive's folder is called as the file.
-    try stateDict.writeTorch(to: folder.path("archive.pth"))
+    try stateDict.write(to: folder.path("archive.pth"))
     let (theirs, ours) = (try bytes(original), try bytes(folder.path("archive.pth")))
     try #require(theirs.count == ours.count)
     let differing = theirs.indices.filter { theirs[$0] != ours[$0] }
@@ -84,12 +80,12 @@ import Testing
     try stateDict.append("a", Tensor(shape: [2], [1, 2]))
     let path = try write(stateDict, as: "pth", folder)
     let before = try bytes(path)
-    let error = #expect(throws: CheckpointError.self) { try stateDict.writeTorch(to: path) }
+    let error = #expect(throws: CheckpointError.self) { try stateDict.write(to: path) }
     #expect(error?.code == .cannotWrite)
     #expect(try bytes(path) == before)
     var options = WriteOptions()
     options.replacing = true
-    try stateDict.writeNPZ(to: path, options: options)
+    try stateDict.write(to: path, as: .npz, options: options)
     #expect(try Checkpoint(path: path).container == .npz)
   }
 
@@ -101,9 +97,9 @@ import Testing
     let folder = try TemporaryFolder()
     if format == "pth" {
       // A view takes no room there, but it can't be compared.
-      #expect(throws: CheckpointError.self) { try stateDict.writeTorch(to: folder.path("out.pth")) }
+      #expect(throws: CheckpointError.self) { try stateDict.write(to: folder.path("out.pth")) }
     } else {
-      let error = #expect(throws: CheckpointError.self) { try stateDict.writeNPZ(to: folder.path("out.npz")) }
+      let error = #expect(throws: CheckpointError.self) { try stateDict.write(to: folder.path("out.npz")) }
       #expect(error?.code == .limitExceeded)
     }
     #expect(folder.contents.isEmpty)

@@ -128,13 +128,13 @@ import Testing
     #expect(recognition.architecture == architecture)
 
     let folder = try TemporaryFolder()
-    var options = RSWOptions()
+    var options = WriteOptions()
     options.architecture = architecture.json.text()
     let tiny = try narrow("resnet50")
     var other = tiny.architecture
     try other.set(name, value)
     options.architecture = other.json.text()
-    try tiny.stateDict.writeRSW(to: folder.path("model.rsw"), options: options)
+    try tiny.stateDict.write(to: folder.path("model.rsw"), as: .rsw, options: options)
     let read = try Checkpoint(path: folder.path("model.rsw")).recognition()
     #expect(read.architecture == other)
     #expect(read.alternatives.isEmpty)

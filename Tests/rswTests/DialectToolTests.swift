@@ -88,6 +88,41 @@ import Testing
     #expect(try Tool.run("convert", layout("keras", "model.npz"), "--dry-run").output == dry.output)
   }
 
+  @Test func partsOfACheckpointAreChosenByTheirNames() throws {
+    let folder = try TemporaryFolder()
+    let source = layout("moco-v1", "model.pth")
+    let convert = { (options: [String]) in
+      try Tool.run(["convert", source, folder.path("out.npz"), "--force"] + options)
+    }
+    #expect(try convert(["--only", "layer4.*", "--without", "*.num_batches_tracked"]).status == 0)
+    let names = try tensors(folder.path("out.npz")).keys
+    #expect(!names.isEmpty && names.allSatisfy { $0.hasPrefix("layer4.") && !$0.hasSuffix("tracked") })
+    #expect(try convert(["--without", "module.*"]).status == 0)
+    #expect(try tensors(folder.path("out.npz")).keys.allSatisfy { !$0.hasPrefix("module.") })
+    let nothing = try convert(["--only", "layer9.*"])
+    #expect(nothing.status == 65 && nothing.errors.contains("--only"))
+  }
+
+  @Test func differencesAreToldByTensor() throws {
+    let folder = try TemporaryFolder()
+    let source = layout("huggingface", "model.safetensors")
+    let (plain, keras) = (folder.path("plain.pth"), folder.path("d2.npz"))
+    #expect(try Tool.run("convert", source, plain).status == 0)
+    #expect(try Tool.run("convert", source, keras, "--to", "detectron2").status == 0)
+    // The same network under three projects' names
+    for other in [plain, keras] {
+      let same = try Tool.run("diff", source, other)
+      #expect(same.status == 0 && same.output == "122 equal, 0 different\n", "\(same.output)\(same.errors)")
+    }
+    let other = try Tool.run("diff", plain, layout("detectron2", "model.pth"))
+    #expect(other.status == 1 && other.output.contains("only in"), "\(other.output)\(other.errors)")
+    let part = folder.path("part.rsw")
+    #expect(try Tool.run("convert", source, part, "--without", "fc.*").status == 0)
+    let missing = try Tool.run("diff", source, part, "--json")
+    #expect(missing.status == 1 && missing.output.contains("\"only_in_first\": [\"fc.weight\", \"fc.bias\"]"))
+    #expect(try Tool.run("diff", source, "/nonexistent").status == 66)
+  }
+
   @Test func rulesRenameWhatNothingKnows() throws {
     let folder = try TemporaryFolder()
     let odd = folder.path("odd.rsw")

@@ -63,7 +63,7 @@ struct FuzzSeeds {
     if target != .safetensors, target != .npy, let stateDict = try? Checkpoint(file, path: name).stateDict(),
       stateDict.count <= FuzzSeeds.mostTensors, stateDict.byteCount <= FuzzSeeds.mostBytes
     {
-      try? stateDict.writeRSW(to: place(.safetensors).appending(path: name + ".rsw").path)
+      try? stateDict.write(to: place(.safetensors).appending(path: name + ".rsw").path)
       for (index, (_, tensor)) in stateDict.enumerated() where name.contains("dtypes") {
         try? tensor.writeNPY(to: place(.npy).appending(path: "\(name)-\(index).npy").path)
       }

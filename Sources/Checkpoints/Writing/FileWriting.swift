@@ -4,15 +4,69 @@
 
 import Synchronization
 
-/// How and with what a file is written.
+/// A format that weights are written in.
+public enum OutputFormat: String, Sendable, CaseIterable {
+  /// A safetensors file with what docs/rsw-format.md adds.
+  case rsw
+  case safetensors
+  /// What torch.save writes, and `torch.load` opens, with `weights_only` and `mmap` too.
+  case torch
+  /// What numpy.savez writes.
+  case npz
+
+  /// The format that a file's name asks for by what stands behind its last dot; rsw for all that asks for none.
+  public init(path: String) {
+    switch path.split(separator: "/").last?.split(separator: ".").dropFirst().last?.lowercased() {
+    case "safetensors": self = .safetensors
+    case "pth", "pt", "bin": self = .torch
+    case "npz": self = .npz
+    default: self = .rsw
+    }
+  }
+}
+
+/// How a file is written, and what it says of itself beside its tensors.
 public struct WriteOptions: Sendable {
-  /// The file that is converted: all its checksums are verified on the way.
+  /// The file that is converted: all its checksums are verified on the way. An rsw file notes its name and size.
   public var source: Checkpoint?
+  /// The metadata of a safetensors file, by name.
+  public var metadata: [(name: String, value: String)] = []
+  /// The model's architecture as a JSON object, for an rsw file.
+  public var architecture: String?
   /// Whether an existing file may be replaced.
   public var replacing = false
 
   /// Nothing said, nothing replaced.
   public init() {}
+}
+
+extension StateDict {
+  /// Writes all tensors to a file, reads it again and holds it against what was meant.
+  ///
+  /// The checksums that the source's records carry are verified on the way, with those of the
+  /// tensors computed only once. The file appears under its name when all of that is done; a
+  /// failure leaves nothing behind.
+  ///
+  /// - Parameters:
+  ///   - format: that which the file's name asks for, unless given.
+  ///   - progress: called now and then, from any thread, with the bytes done and to do.
+  /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that the format has not, `.limitExceeded` for
+  ///   more than the source justifies, or what is wrong with a tensor.
+  public func write(
+    to path: String, as format: OutputFormat? = nil, options: WriteOptions = WriteOptions(),
+    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws(CheckpointError) {
+    switch format ?? OutputFormat(path: path) {
+    case .rsw:
+      let names = names
+      let layout = try SafetensorsLayout(self) { RSWMetadata.of(names, checksums: $0, options) }
+      try write(layout, to: path, options, progress)
+    case .safetensors:
+      try write(SafetensorsLayout(self) { _ in options.metadata }, to: path, options, progress)
+    case .torch: try write(TorchLayout(self, path: path), to: path, options, progress)
+    case .npz: try write(NPZLayout(self), to: path, options, progress)
+    }
+  }
 }
 
 /// Where a format puts what it is given.
@@ -57,14 +111,9 @@ struct FilePiece: Sendable {
 }
 
 extension StateDict {
-  /// Writes a file, reads it again and holds it against what was meant.
-  ///
-  /// The file appears under its name when all of that is done; a failure leaves nothing behind.
-  ///
-  /// - Parameter progress: called now and then, from any thread, with the bytes done and to do.
-  func write(
-    _ layout: some FileLayout, to path: String, options: WriteOptions,
-    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void
+  private func write(
+    _ layout: some FileLayout, to path: String, _ options: WriteOptions,
+    _ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void
   ) throws(CheckpointError) {
     // Tensors that share memory in a small file would each take room of their own.
     if let most = options.source?.mostWritten, byteCount > most {

@@ -1,23 +1,9 @@
-// Writes a .npz file: a zip archive with a .npy file for each tensor, as numpy.savez does.
+// How a .npz file is written: a zip archive with a .npy file for each tensor, as numpy.savez does.
 
 import CZlib
 
-extension StateDict {
-  /// Writes all tensors to a .npz file, reads it again and holds it against what was meant.
-  ///
-  /// - Parameter progress: called now and then, from any thread, with the bytes done and to do.
-  /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that NumPy has not, `.limitExceeded` for
-  ///   more than the source justifies, or what is wrong with a tensor.
-  public func writeNPZ(
-    to path: String, options: WriteOptions = WriteOptions(),
-    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
-  ) throws(CheckpointError) {
-    try write(try NPZLayout(self), to: path, options: options, progress: progress)
-  }
-}
-
 /// Where each array of a .npz file goes.
-private struct NPZLayout: FileLayout {
+struct NPZLayout: FileLayout {
   private var archive = ZipLayout()
   private var headers: [Bytes] = []
   private(set) var pieces: [FilePiece] = []

@@ -1,21 +1,4 @@
-// Writes a safetensors file; Safetensors/SafetensorsReader.swift says how it lies.
-
-extension StateDict {
-  /// Writes all tensors to a safetensors file, reads it again and holds it against what was meant.
-  ///
-  /// - Parameters:
-  ///   - metadata: what the file says of itself, by name.
-  ///   - progress: called now and then, from any thread, with the bytes done and to do.
-  /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that safetensors has not, `.limitExceeded` for
-  ///   more than the source justifies, or what is wrong with a tensor.
-  public func writeSafetensors(
-    to path: String, metadata: [(name: String, value: String)] = [], options: WriteOptions = WriteOptions(),
-    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
-  ) throws(CheckpointError) {
-    let layout = try SafetensorsLayout(self) { _ in metadata }
-    try write(layout, to: path, options: options, progress: progress)
-  }
-}
+// How a safetensors file is written; Safetensors/SafetensorsReader.swift says how it lies.
 
 /// Where each tensor of a safetensors file goes.
 struct SafetensorsLayout: FileLayout {

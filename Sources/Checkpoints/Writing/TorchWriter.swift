@@ -1,4 +1,5 @@
-// Writes what torch.save writes of a state dict (torch 2.13): a stored zip archive under one folder.
+// What torch.save writes of a state dict (torch 2.13): a stored zip archive under one folder. Tensors that share a
+// storage go on to share it.
 //
 //   data.pkl               an OrderedDict of tensors, whose storages are persistent ids
 //   .format_version        "1"
@@ -8,25 +9,8 @@
 //   version                "3\n"
 //   .data/serialization_id a number that tells files with other content apart
 
-extension StateDict {
-  /// Writes all tensors to a file that `torch.load` opens, with `weights_only` and `mmap` too, reads it again and
-  /// holds it against what was meant. Tensors that share a storage go on to share it.
-  ///
-  /// - Parameter progress: called now and then, from any thread, with the bytes done and to do.
-  /// - Throws: `.cannotWrite`, `.notRepresentable` for quantized and sparse tensors, `.limitExceeded` for
-  ///   more than the source justifies, or what is wrong with a tensor.
-  public func writeTorch(
-    to path: String, options: WriteOptions = WriteOptions(),
-    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
-  ) throws(CheckpointError) {
-    let name = path.split(separator: "/").last.map(String.init) ?? ""
-    let layout = try TorchLayout(self, folder: TorchLayout.folder(name))
-    try write(layout, to: path, options: options, progress: progress)
-  }
-}
-
 /// Where everything in such an archive goes.
-private struct TorchLayout: FileLayout {
+struct TorchLayout: FileLayout {
   private(set) var pieces: [FilePiece] = []
   private var archive = ZipLayout()
   /// The small records, by their place in the archive.
@@ -35,12 +19,14 @@ private struct TorchLayout: FileLayout {
   private var storagePlaces: [Int] = []
 
   /// The folder that torch.save gives a file: its name without what follows the last dot.
-  static func folder(_ name: String) -> String {
+  private static func folder(_ path: String) -> String {
+    let name = path.split(separator: "/").last.map(String.init) ?? ""
     let stem = name.lastIndex(of: ".").map { String(name[..<$0]) } ?? name
     return stem.isEmpty || stem.utf8.count > 200 ? "archive" : stem
   }
 
-  init(_ stateDict: StateDict, folder: String) throws(CheckpointError) {
+  init(_ stateDict: StateDict, path: String) throws(CheckpointError) {
+    let folder = TorchLayout.folder(path)
     let storages = try TorchStorages(stateDict)
     try append(folder + "/data.pkl", storages.pickle(stateDict))
     try append(folder + "/.format_version", Array("1".utf8))
