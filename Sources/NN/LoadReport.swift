@@ -63,6 +63,16 @@ public struct LoadReport: Sendable, CustomStringConvertible {
   /// Whether every key fitted.
   public var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty }
 
+  /// The first of what does not fit, in a few words; nil where all does.
+  public var firstProblem: String? {
+    if let first = missing.first { return "there is no \(quoted(first.key))" }
+    if let first = mismatched.first {
+      return
+        "\(quoted(first.key)) is \(first.foundDType) \(first.foundShape) where \(first.expectedShape) is due"
+    }
+    return unexpected.first.map { "nothing knows \(quoted($0))" }
+  }
+
   /// The findings, a line each.
   public var description: String {
     var lines = ["\(loaded.count) keys loaded"]

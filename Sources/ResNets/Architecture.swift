@@ -118,6 +118,10 @@ public struct Architecture: Sendable, Equatable {
   public var hasBiases = false
   /// What is used in place of a stride.
   public var antialiasing = Antialiasing.none
+  /// The stride of the stem's first convolution, where it is not what the kind of stem has.
+  public var stemStride: Int?
+  /// Whether the stem pools, where that is not what the kind of stem has.
+  public var poolsStem: Bool?
   /// Which convolution of a bottleneck has the stride.
   public var stridePlacement = StridePlacement.second
   /// Stages (3 for `layer3`) whose stride is replaced by dilation, as in networks for segmentation.
@@ -176,6 +180,12 @@ extension Architecture: CustomStringConvertible {
       parts.append("\(groups) groups of \(widthPerGroup)")
     }
     if variant == nil, !sizes.isEmpty { parts.append("pruned") }
+    if variant == nil, antialiasing != .none { parts.append("\(antialiasing.rawValue) antialiasing") }
+    if case .group(let groups) = normalization { parts.append("normalised in \(groups) groups") }
+    if eps != 1e-5 { parts.append("eps \(eps)") }
+    if stemPooling == .ceil { parts.append("max pooling that rounds up") }
+    if let stemStride { parts.append("stem of stride \(stemStride)") }
+    if let poolsStem { parts.append(poolsStem ? "max pooling in the stem" : "no pooling in the stem") }
     if stridePlacement == .first { parts.append("stride on conv1") }
     if !dilatedStages.isEmpty {
       parts.append("dilation in " + dilatedStages.sorted().map { "layer\($0)" }.joined(separator: " and "))

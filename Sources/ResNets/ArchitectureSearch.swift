@@ -98,6 +98,9 @@ struct ArchitectureSearch {
       }
       if blocks == 0 { break }
       counts.append(blocks)
+      guard counts.reduce(0, +) <= ArchitectureSearch.mostBlocks else {
+        throw RecognitionError("there are more than \(ArchitectureSearch.mostBlocks) blocks")
+      }
     }
     // CIFAR's networks have three stages, all others four.
     let fewest = (try? stem().0) == .small ? 3 : 4

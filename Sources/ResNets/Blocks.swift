@@ -130,18 +130,19 @@ struct Parts {
   // MARK: The stem
 
   func stem(_ scope: Scope, _ outChannels: Int) -> any Module {
+    let stride = architecture.stemStride ?? (architecture.stem == .small ? 1 : 2)
     switch architecture.stem {
     case .plain:
       return Conv2d(
-        scope, 3, outChannels, kernel: 7, stride: 2, padding: 3, bias: architecture.hasBiases)
-    case .small: return conv3x3(scope, 3, outChannels)
+        scope, 3, outChannels, kernel: 7, stride: stride, padding: 3, bias: architecture.hasBiases)
+    case .small: return conv3x3(scope, 3, outChannels, stride: stride)
     case .deep(let first, let second):
       let (first, second) = (channels(scope[0], first), channels(scope[3], second))
       let last = channels(scope[6], outChannels)
       return Sequential(
         scope,
         [
-          conv3x3(scope[0], 3, first, stride: 2), norm(scope[1], first), ReLU(scope[2]),
+          conv3x3(scope[0], 3, first, stride: stride), norm(scope[1], first), ReLU(scope[2]),
           conv3x3(scope[3], first, second), norm(scope[4], second), ReLU(scope[5]),
           conv3x3(scope[6], second, last),
         ])
@@ -149,7 +150,7 @@ struct Parts {
   }
 
   func stemPool(_ scope: Scope, _ channels: Int) -> any Module {
-    if architecture.stem == .small { return Identity(scope) }
+    if !(architecture.poolsStem ?? (architecture.stem != .small)) { return Identity(scope) }
     let hasAntialiasing = architecture.antialiasing != .none
     if architecture.replacesStemPool {
       let conv = conv3x3(scope[0], channels, channels, stride: hasAntialiasing ? 1 : 2)

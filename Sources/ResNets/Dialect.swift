@@ -30,6 +30,7 @@ public struct Dialect: Sendable {
       ("detectron2-torchvision", PackageResources.detectron2_torchvision_map),
       ("caffe2", PackageResources.caffe2_map),
       ("mmpretrain", PackageResources.mmpretrain_map),
+      ("mmpretrain-c", PackageResources.mmpretrain_c_map),
       ("mmpretrain-d", PackageResources.mmpretrain_d_map),
       ("keras", PackageResources.keras_map),
       ("senet", PackageResources.senet_map),
@@ -55,11 +56,14 @@ public struct Dialect: Sendable {
   private init(name: String, title: String, map: KeyMap, needs: String?) {
     (self.name, self.title, self.map, self.needs) = (name, title, map, needs)
     isSafe = map.rules.map { rule in
-      ["layer", "conv1.", "bn1."].contains { rule.start.starts(with: $0.utf8) }
+      ["conv1.", "bn1."].contains { rule.start.starts(with: $0.utf8) }
     }
   }
 
   private var isOwn: Bool { map.rules.isEmpty }
+
+  /// Whether its networks lie at the root, so that any name beside theirs may be of a layer that nothing knows.
+  var isStrict: Bool { isOwn || ["cifar", "senet", "sequential"].contains(name) }
 
   /// What the dialect calls our `name`, with every spelling.
   func spellings(_ name: String) -> [[UInt8]] { isOwn ? [Array(name.utf8)] : map.spellings(name) }
@@ -91,19 +95,44 @@ public struct Dialect: Sendable {
     isOwn ? KeyMap.Renamed(name: name, axes: nil) : map.theirs(name)
   }
 
+  /// Of normalisations that only scale and shift: what gives 1 with the eps that is added to it.
+  static let impliedVariance: Float = 1 - 1e-5
+
+  /// Whether the dialect leaves a tensor of ours to be understood: statistics that change nothing, and counters.
+  public func implies(_ name: String, _ tensor: Tensor) throws(CheckpointError) -> Bool {
+    guard map.settings.contains(where: { $0.name == "statistics" && $0.value == "none" }) else {
+      return false
+    }
+    if name.hasSuffix(".num_batches_tracked") { return true }
+    if name.hasSuffix(".running_mean") { return try tensor.floats().allSatisfy { $0 == 0 } }
+    guard name.hasSuffix(".running_var") else { return false }
+    return try tensor.floats().allSatisfy { $0 == Dialect.impliedVariance }
+  }
+
   /// Whether a name stands at a place where our networks have parameters.
   private static func isNetworkKey<Name: Collection<UInt8>>(_ bytes: Name) -> Bool {
     guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")) else { return false }
     let (first, rest) = (bytes[..<dot], bytes[bytes.index(after: dot)...])
     if first.starts(with: "layer".utf8) {
-      let digits = first.dropFirst(5)
-      return !digits.isEmpty && digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      guard isNumber(first.dropFirst(5)), first.dropFirst(5).first != UInt8(ascii: "0"),
+        let dot = rest.firstIndex(of: UInt8(ascii: ".")), isNumber(rest[..<dot])
+      else { return false }
+      let part = rest[rest.index(after: dot)...].prefix { $0 != UInt8(ascii: ".") }
+      return blockParts.contains { part.elementsEqual($0) }
     }
     if first.elementsEqual("fc".utf8) {
       return rest.elementsEqual("weight".utf8) || rest.elementsEqual("bias".utf8)
     }
     return first.elementsEqual("conv1".utf8) || first.elementsEqual("bn1".utf8)
       || first.elementsEqual("maxpool".utf8)
+  }
+
+  private static let blockParts = ["conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "downsample", "se"].map {
+    Array($0.utf8)
+  }
+
+  private static func isNumber<Digits: Collection<UInt8>>(_ digits: Digits) -> Bool {
+    !digits.isEmpty && digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
   }
 
   /// Whether `name` of ours is that of a projection or of another head that trainers put on top of a network.

@@ -31,7 +31,8 @@ public struct Hints: Sendable {
     var result = self
     result.path = path ?? checkpoint.member ?? checkpoint.path
     if let text = checkpoint.metadata.first(where: { $0.name == "architecture" })?.value {
-      result.recorded = try? JSON(parsing: Bytes(Array(text.utf8)))
+      let recorded = try? JSON(parsing: Bytes(Array(text.utf8)))
+      if recorded?["family"]?.string == "resnet" { result.recorded = recorded }
     }
     for (name, value) in checkpoint.texts where Hints.places.contains(name) {
       result.names.append(("\"\(name)\" of the checkpoint", value))
@@ -67,6 +68,13 @@ public struct Hints: Sendable {
     let hasGroups = found.groups > 1
     var impliesStride = false
     for (name, value) in dialect.map.settings where name != "statistics" {
+      if name == "block" {
+        guard found.blocks.allSatisfy({ $0.rawValue == value }) else {
+          throw RecognitionError(
+            "\(dialect.title) with other than \(value) blocks differ from all that rsw knows")
+        }
+        continue
+      }
       // Who puts the stride on the first convolution does so in networks without groups only.
       if name == "stride" {
         impliesStride = true
@@ -75,48 +83,68 @@ public struct Hints: Sendable {
       try found.set(name, value)
     }
 
-    var isSettled = false
-    if let name = architecture {
-      guard let variant = Variant.all.first(where: { $0.name == name }) else {
-        throw RecognitionError(hints: "there is no variant \"\(printable(name))\"")
-      }
-      guard found.hasSameKeys(as: variant.architecture) else {
-        throw RecognitionError(
-          hints: "keys and shapes are not those of \(name), but of \(found)")
-      }
-      found.antialiasing = variant.architecture.antialiasing
-      isSettled = true
-    } else if let recorded {
+    // How much of what keys and shapes leave open is settled.
+    var (lookalikes, rest) = (false, false)
+    if let recorded {
       try found.adopt(recorded)
-      isSettled = true
+      (lookalikes, rest) = (true, true)
     } else if let (place, variant) = namedVariant(found) {
       if !found.lookalikes.isEmpty || variant.architecture.antialiasing != .none {
         steps.append("\(place) says \(variant.name)")
       }
       found.antialiasing = variant.architecture.antialiasing
-      isSettled = true
+      lookalikes = true
     } else if let (variant, part) = found.variant(in: path) {
       if !found.lookalikes.isEmpty || variant.architecture.antialiasing != .none {
         steps.append("the name \(printable(part)) tells it from its lookalikes")
       }
       found.antialiasing = variant.architecture.antialiasing
-      isSettled = true
+      lookalikes = true
+      // As published: torchvision's and timm's files are called by the variant.
+      rest =
+        part.lowercased().hasPrefix(variant.name) && path?.split(separator: "/").last.map(String.init) == part
+      let words = part.lowercased()
+      if !hasGroups, let word = ["caffe", "msra", "detectron"].first(where: { words.contains($0) }) {
+        found.stridePlacement = .first
+        steps.append("\(word) in the name \(printable(part)) stands for the stride on conv1")
+      }
+    }
+    if let name = architecture {
+      guard let variant = Variant.all.first(where: { $0.name == name }) else {
+        throw RecognitionError(hints: "there is no variant \"\(printable(name))\"")
+      }
+      guard found.hasSameKeys(as: variant.architecture) else {
+        throw RecognitionError(hints: "keys and shapes are not those of \(name), but of \(found)")
+      }
+      found.antialiasing = variant.architecture.antialiasing
+      lookalikes = true
     }
     for (name, value) in settings { try found.set(name, value) }
+    return (steps, alternatives(found, lookalikes: lookalikes, rest: rest, impliesStride: impliesStride))
+  }
 
-    var alternatives: [String] = []
+  /// What else keys and shapes could mean, as options of the tool.
+  private func alternatives(
+    _ found: Architecture, lookalikes: Bool, rest: Bool, impliesStride: Bool
+  ) -> [String] {
     let isSet = Set(settings.map(\.name))
-    if !isSettled, !isSet.contains("antialiasing") {
+    var alternatives: [String] = []
+    if !lookalikes, !isSet.contains("antialiasing") {
       alternatives += found.lookalikes.map { "--arch \($0.name)" }
     }
-    let isOpen = recorded == nil && (impliesStride || !isSettled) && found.blocks.contains(.bottleneck)
-    if isOpen, !hasGroups, !isSet.contains("stride") {
+    let hasPlacement = found.blocks.contains(.bottleneck) && found.groups == 1
+    if !rest || impliesStride && recorded == nil, hasPlacement, !isSet.contains("stride") {
       alternatives.append("--set stride=\(found.stridePlacement == .first ? "second" : "first")")
     }
-    if isOpen, found.dilatedStages.isEmpty, !isSet.contains("dilated") {
-      alternatives.append("--set dilated=3,4")
+    if rest { return alternatives }
+    if found.dilatedStages.isEmpty, !isSet.contains("dilated") { alternatives.append("--set dilated=3,4") }
+    if case .group = found.normalization, !isSet.contains("norm_groups") {
+      alternatives.append("--set norm_groups=16")
     }
-    return (steps, alternatives)
+    if found.stem == .small, !isSet.contains("stem_stride"), !isSet.contains("stem_pool") {
+      alternatives += ["--set stem_stride=2", "--set stem_pool=max"]
+    }
+    return alternatives
   }
 }
 
@@ -136,7 +164,8 @@ extension Architecture {
   ///
   /// - Parameters:
   ///   - name: `stride` (`first`, `second`), `antialiasing` (`none`, `average`, `blur`), `dilated` (stages such as
-  ///     `3,4`), `head` (`adaptive`, `tutorial`), `pool` (`padded`, `ceil`), `eps` or `norm_groups`.
+  ///     `3,4`), `head` (`adaptive`, `tutorial`), `pool` (`padded`, `ceil`), `stem_stride` (`1`, `2`), `stem_pool` (`none`,
+  ///     `max`), `eps` or `norm_groups`.
   /// - Throws: ``RecognitionError`` when there is no such setting or value.
   public mutating func set(_ name: String, _ value: String) throws(RecognitionError) {
     func known<Choice>(_ choice: Choice?, _ choices: String) throws(RecognitionError) -> Choice {
@@ -150,9 +179,11 @@ extension Architecture {
     case "antialiasing": antialiasing = try known(Antialiasing(rawValue: value), "none, average, blur")
     case "head": head = try known(Head(rawValue: value), "adaptive, tutorial")
     case "pool": stemPooling = try known(StemPooling(rawValue: value), "padded, ceil")
+    case "stem_stride": stemStride = try known(["1": 1, "2": 2][value], "1, 2")
+    case "stem_pool": poolsStem = try known(["none": false, "max": true][value], "none, max")
     case "eps":
-      let number = Double(value).flatMap { $0 > 0 && $0 < 1 ? $0 : nil }
-      eps = try known(number, "numbers between 0 and 1")
+      let number = Double(value).flatMap { $0 >= 0 && $0 < 1 ? $0 : nil }
+      eps = try known(number, "numbers from 0 to 1")
     case "dilated":
       let stages = value.split(separator: ",").map { Int($0) }
       let allowed = 2...max(2, layers.count)
@@ -165,7 +196,7 @@ extension Architecture {
     default:
       throw RecognitionError(
         hints:
-          "\(printable(name)) can't be set; there are stride, antialiasing, dilated, head, pool, eps and norm_groups"
+          "\(printable(name)) can't be set; there are stride, antialiasing, dilated, head, pool, stem_stride, stem_pool, eps and norm_groups"
       )
     }
   }
@@ -191,17 +222,31 @@ extension Architecture {
     return nil
   }
 
-  /// What an rsw file recorded that keys and shapes don't tell.
+  /// Takes what an rsw file recorded that keys and shapes don't tell.
+  ///
+  /// - Throws: ``RecognitionError`` when it is another network's, or a value can't be.
   mutating func adopt(_ recorded: JSON) throws(RecognitionError) {
-    for name in ["stride", "antialiasing", "head", "pool"] {
-      if let value = recorded[name]?.string { try set(name, value) }
+    func differs(_ name: String, _ values: [Int]) -> Bool {
+      guard let recorded = recorded[name] else { return false }
+      return recorded.array?.map { $0.int ?? -1 } != values
     }
-    if let value = recorded["eps"]?.number { try set("eps", "\(value)") }
-    if let value = recorded["norm_groups"]?.int { try set("norm_groups", "\(value)") }
-    if let stages = recorded["dilated_stages"]?.array {
-      let list = stages.compactMap { $0.int.map { "\($0)" } }.joined(separator: ",")
-      try set("dilated", list)
+    guard !differs("layers", layers), !differs("planes", planes) else {
+      throw RecognitionError(
+        hints: "the architecture that the file records does not go with its keys: convert it again")
     }
+    for name in ["stride", "antialiasing", "head", "pool", "stem_pool", "eps", "norm_groups", "stem_stride"] {
+      switch recorded[name] {
+      case nil, .null?: continue
+      case .string(let value)?: try set(name, value)
+      case .int(let value)?: try set(name, "\(value)")
+      case .double(let value)?: try set(name, "\(value)")
+      default:
+        throw RecognitionError(hints: "the architecture that the file records has a \(name) that can't be")
+      }
+    }
+    guard let stages = recorded["dilated_stages"] else { return }
+    let list = stages.array?.map { $0.int.map { "\($0)" } ?? "?" } ?? ["?"]
+    if !list.isEmpty { try set("dilated", list.joined(separator: ",")) }
   }
 
   /// The architecture as a JSON object, as rsw files hold it.
@@ -226,6 +271,8 @@ extension Architecture {
     case .squeezeExcitation: entries.append(("attention", .string("squeeze_excitation")))
     case .efficientChannel: entries.append(("attention", .string("efficient_channel")))
     }
+    if let stemStride { entries.append(("stem_stride", .int(stemStride))) }
+    if let poolsStem { entries.append(("stem_pool", .string(poolsStem ? "max" : "none"))) }
     if case .group(let groups) = normalization { entries.append(("norm_groups", .int(groups))) }
     return .object(entries)
   }

@@ -8,6 +8,7 @@ struct NetworkSearch {
   private static let anchor = "layer2.0.conv1.weight"
   /// Nobody puts more networks into a file.
   private static let mostCandidates = 32
+  private static let mostComparisons = 1_000_000
 
   private struct Candidate {
     let dialect: Dialect
@@ -29,7 +30,9 @@ struct NetworkSearch {
 
   init(_ stateDict: StateDict) {
     let names = stateDict.map { Array($0.name.utf8) }
-    var candidates = NetworkSearch.candidates(stateDict, names)
+    // All names are held against every candidate: the more there are, the fewer candidates.
+    let most = max(4, min(NetworkSearch.mostCandidates, NetworkSearch.mostComparisons / max(1, names.count)))
+    var candidates = NetworkSearch.candidates(stateDict, names, most: most)
     for index in candidates.indices {
       let (dialect, prefix) = (candidates[index].dialect, candidates[index].prefixBytes)
       candidates[index].count = names.count {
@@ -54,7 +57,7 @@ struct NetworkSearch {
       (mapping, dialect) = (nil, nil)
       return
     }
-    mapping = NetworkSearch.mapping(of: names, choice, isAlone: networks.count == 1)
+    mapping = NetworkSearch.mapping(of: names, choice, beside: networks.filter { $0.anchor != choice.anchor })
     dialect = choice.dialect
     for other in networks where other.anchor != choice.anchor && other.count * 2 > largest {
       if NetworkSearch.share(choice, other, stateDict) { continue }
@@ -66,12 +69,14 @@ struct NetworkSearch {
     }
   }
 
-  private static func candidates(_ stateDict: StateDict, _ names: [[UInt8]]) -> [Candidate] {
+  private static func candidates(
+    _ stateDict: StateDict, _ names: [[UInt8]], most: Int
+  ) -> [Candidate] {
     var candidates: [Candidate] = []
     for dialect in Dialect.all {
       var tried: Set<CodeUnitKey> = []
       for ending in dialect.spellings(anchor) {
-        for name in names where candidates.count < mostCandidates && name.last == ending.last {
+        for name in names where candidates.count < most && name.last == ending.last {
           guard name.count >= ending.count, name[(name.count - ending.count)...].elementsEqual(ending) else {
             continue
           }
@@ -95,26 +100,46 @@ struct NetworkSearch {
     return first.storage === second.storage && first.storageOffset == second.storageOffset
   }
 
-  /// - Parameter isAlone: whether there is no other network, so that whatever is not known is an error.
-  private static func mapping(of names: [[UInt8]], _ choice: Candidate, isAlone: Bool) -> KeyMapping {
+  /// - Parameter others: the other networks in the state dict.
+  private static func mapping(of names: [[UInt8]], _ choice: Candidate, beside others: [Candidate])
+    -> KeyMapping
+  {
     var mapping = KeyMapping()
     (mapping.dialect, mapping.prefix) = (choice.dialect.name, choice.prefix)
     mapping.entries.reserveCapacity(names.count)
-    let isOwn = choice.dialect.map.rules.isEmpty
     let prefix = choice.prefixBytes
-    for bytes in names {
-      let name = String(decoding: bytes, as: UTF8.self)
-      if !bytes.starts(with: prefix) {
-        mapping.leftOut.append(name)
-      } else if let ours = choice.dialect.ours(bytes, from: prefix.count) {
-        mapping.entries.append(.init(from: name, to: ours.name, axes: ours.axes))
-      } else if isOwn, isAlone, !Dialect.isForeignHead(bytes[prefix.count...]) {
-        mapping.unknown.append(name)
+    // Where a network lies at the root and another one beside it, the rest is that one's.
+    let sharesRoot = prefix.isEmpty && !others.isEmpty
+    var rest: [[UInt8]] = []
+    var places: Set<ArraySlice<UInt8>> = []
+    for name in names {
+      if name.starts(with: prefix), let ours = choice.dialect.ours(name, from: prefix.count) {
+        mapping.entries.append(
+          .init(from: String(decoding: name, as: UTF8.self), to: ours.name, axes: ours.axes))
+        places.insert(place(name[prefix.count...]))
       } else {
-        mapping.leftOut.append(name)
+        rest.append(name)
+      }
+    }
+    // What lies in the network's own modules, or at its root, may be a layer that nothing knows.
+    for name in rest {
+      let inner = name.starts(with: prefix) ? name[prefix.count...] : []
+      let isInside =
+        !inner.isEmpty && !sharesRoot && (choice.dialect.isStrict || places.contains(place(inner)))
+      let text = String(decoding: name, as: UTF8.self)
+      if isInside, !Dialect.isForeignHead(inner) {
+        mapping.unknown.append(text)
+      } else {
+        mapping.leftOut.append(text)
       }
     }
     return mapping
+  }
+
+  /// The outermost module that a name is in.
+  private static func place(_ name: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    let end = name.firstIndex { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/") } ?? name.endIndex
+    return ArraySlice(Array(name[..<end]))
   }
 
   // MARK: Pairs of networks

@@ -12,7 +12,8 @@ public struct RecognitionError: Error, Sendable, CustomStringConvertible {
   /// The reason in a sentence, and what to do.
   public var description: String {
     isAboutHints
-      ? reason + "." : "the weights are no ResNet that rsw knows: \(reason). List their names with 'rsw ls'."
+      ? reason + (reason.hasSuffix(".") ? "" : ".")
+      : "the weights are no ResNet that rsw knows: \(reason). List their names with 'rsw ls'."
   }
 
   init(_ reason: String) { (self.reason, isAboutHints) = (reason, false) }
@@ -37,6 +38,8 @@ public struct Recognition: Sendable {
   public let stateDict: StateDict
   /// How it was found out, step by step, each in a few words.
   public let steps: [String]
+  /// What lies beside the network in the state dict, in a few words; nil for nothing.
+  public let beside: String?
   /// What else the same keys and shapes could mean, with how to say so; empty where something told which.
   public let alternatives: [String]
 
@@ -78,13 +81,20 @@ public struct Recognition: Sendable {
       mapping.unknown = []
     }
     for name in mapping.unknown {
-      if let tensor = source[name] { network.update(name, tensor) }
+      guard let tensor = source[name] else { continue }
+      guard network[name] == nil else {
+        throw RecognitionError(
+          "\(quoted(name)) lies beside a network that has a tensor of this name under \(quoted(mapping.prefix))"
+        )
+      }
+      network.update(name, tensor)
     }
     var architecture = try ArchitectureSearch(network).architecture()
     let found = try hints.settle(&architecture, dialect)
     steps.append(architecture.description)
     steps += found.steps
-    if !mapping.leftOut.isEmpty { steps.append(Recognition.explain(mapping)) }
+    beside = mapping.leftOut.isEmpty ? nil : Recognition.explain(mapping)
+    if let beside { steps.append(beside) }
 
     self.architecture = architecture
     self.mapping = mapping
@@ -98,14 +108,16 @@ public struct Recognition: Sendable {
     _ stateDict: StateDict, by map: KeyMap, _ steps: inout [String]
   ) throws(RecognitionError) -> StateDict {
     guard !map.rules.isEmpty else { return stateDict }
+    let renamed: (stateDict: StateDict, count: Int)
     do throws(CheckpointError) {
-      let (result, count) = try stateDict.renamed(by: map)
-      steps.append("\(count) keys renamed by the rules given")
-      return result
+      renamed = try stateDict.renamed(by: map)
     } catch {
       throw RecognitionError(
         hints: "the rules given don't fit: \(error.key.map { quoted($0) + " " } ?? "")\(error.message)")
     }
+    guard renamed.count > 0 else { throw RecognitionError(hints: "no key matches the rules given") }
+    steps.append("\(renamed.count) key\(renamed.count == 1 ? "" : "s") renamed by the rules given")
+    return renamed.stateDict
   }
 
   private static func explain(_ mapping: KeyMapping, _ dialect: Dialect, others: [String]) -> [String] {
@@ -143,12 +155,11 @@ extension StateDict {
   /// Gives every normalisation that has a scale but no statistics a mean of 0 and a variance of 1, less what
   /// is added to it.
   fileprivate mutating func addStatistics() throws(RecognitionError) {
-    let eps: Float = 1e-5
     for (name, tensor) in self where tensor.shape.count == 1 && tensor.shape[0] <= 1 << 16 {
       guard let path = name.droppingSuffix(".weight"), self[path + ".running_mean"] == nil else { continue }
       let count = tensor.shape[0]
       guard let mean = try? Tensor(shape: [count], [Float](repeating: 0, count: count)),
-        let variance = try? Tensor(shape: [count], [Float](repeating: 1 - eps, count: count))
+        let variance = try? Tensor(shape: [count], [Float](repeating: Dialect.impliedVariance, count: count))
       else { throw RecognitionError("\"\(name)\" is too large") }
       update(path + ".running_mean", mean)
       update(path + ".running_var", variance)

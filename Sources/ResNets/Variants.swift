@@ -219,6 +219,7 @@ extension Architecture {
       published.classes, published.head, published.stridePlacement
     )
     (plain.dilatedStages, plain.eps, plain.hasBiases) = ([], published.eps, published.hasBiases)
+    (plain.stemStride, plain.poolsStem) = (published.stemStride, published.poolsStem)
     if plain.planes != published.planes { plain.sizes = published.sizes }
     return plain == published.scaled(by: planes[0], over: published.planes[0])
   }

@@ -29,7 +29,7 @@ struct HintOptions: ParsableArguments {
   @Option(
     name: .customLong("set"),
     help: ArgumentHelp(
-      "What keys and shapes can't tell: stride=first|second, antialiasing=none|average|blur, dilated=3,4, head=adaptive|tutorial, pool=padded|ceil, eps=…, norm_groups=….",
+      "What keys and shapes can't tell: stride=first|second, antialiasing=none|average|blur, dilated=3,4, head=adaptive|tutorial, pool=padded|ceil, stem_stride=1|2, stem_pool=none|max, eps=…, norm_groups=….",
       valueName: "name=value"))
   var settings: [String] = []
 
@@ -77,9 +77,18 @@ struct HintOptions: ParsableArguments {
     var rules: [KeyMap.Rule] = []
     for rule in map { rules.append(try KeyMap.Rule(rule)) }
     if let mapFile {
-      rules += try concerning(mapFile) {
-        try KeyMap(parsing: String(decoding: Bytes(mapping: mapFile).array, as: UTF8.self)).rules
+      let map = try concerning(mapFile) {
+        let bytes = try Bytes(mapping: mapFile)
+        guard bytes.count <= KeyMap.longest else {
+          throw CheckpointError(
+            .limitExceeded, "has \(bytes.count) bytes; maps have at most \(KeyMap.longest).")
+        }
+        return try KeyMap(parsing: String(decoding: bytes.array, as: UTF8.self))
       }
+      var any = Architecture(block: .bottleneck, layers: [1, 1, 1, 1])
+      try concerning(mapFile) { for (name, value) in map.settings { try any.set(name, value) } }
+      rules += map.rules
+      hints.settings = map.settings + hints.settings
     }
     hints.map = KeyMap(rules)
     return hints

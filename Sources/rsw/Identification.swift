@@ -1,6 +1,7 @@
 // What is found out about a state dict before anything is done with it.
 
 import Checkpoints
+import NN
 import ResNets
 
 /// The model that a state dict is for, if it is one.
@@ -23,7 +24,8 @@ struct Identification {
       if isRequired { throw error }
       recognition = nil
       parameterCount = nil
-      let reason = (error as? RecognitionError)?.reason ?? "they don't fit the ResNet that they look like"
+      var reason = (error as? RecognitionError)?.reason ?? "they don't fit the ResNet that they look like"
+      if let problem = (error as? LoadError)?.report.firstProblem { reason += ": " + problem }
       description = "not recognised: \(reason)"
     }
   }

@@ -38,31 +38,34 @@ struct Naming {
     }
     // The user's rules came before everything else, so the mapping knows names that they gave.
     let named = try source.renamed(by: map).stateDict
-    var originals: [String: String] = [:]
-    for (old, new) in zip(source.names, named.names) { originals[new] = old }
-    var entries: [String: KeyMapping.Entry] = [:]
-    for entry in recognition.mapping.entries { entries[entry.from] = entry }
+    var originals: [CodeUnitKey: String] = [:]
+    for (old, new) in zip(source.names, named.names) { originals[CodeUnitKey(new)] = old }
+    var entries: [CodeUnitKey: KeyMapping.Entry] = [:]
+    for entry in recognition.mapping.entries { entries[CodeUnitKey(entry.from)] = entry }
     let target = to.flatMap { Dialect(named: $0) } ?? .torchvision
 
     var rows: [Row] = []
     for (name, tensor) in named {
-      let old = originals[name] ?? name
-      guard let ours = entries[name]?.to, let network = recognition.stateDict[ours] else {
+      let old = originals[CodeUnitKey(name)] ?? name
+      guard let ours = entries[CodeUnitKey(name)]?.to, let network = recognition.stateDict[ours] else {
         rows.append(Row(old: old, new: name, tensor: tensor, note: "beside the network"))
         continue
       }
-      rows.append(try Naming.row(old, ours, network, target))
+      if let row = try Naming.row(old, ours, network, target) { rows.append(row) }
     }
     // What the network needs and the dialect leaves to be understood.
-    let written = Set(recognition.mapping.entries.map(\.to) + recognition.mapping.unknown)
-    for (ours, tensor) in recognition.stateDict where !written.contains(ours) {
-      rows.append(try Naming.row("", ours, tensor, target))
+    let written = Set(
+      (recognition.mapping.entries.map(\.to) + recognition.mapping.unknown).map(CodeUnitKey.init))
+    for (ours, tensor) in recognition.stateDict where !written.contains(CodeUnitKey(ours)) {
+      if let row = try Naming.row("", ours, tensor, target) { rows.append(row) }
     }
     self.rows = rows
   }
 
-  private static func row(_ old: String, _ ours: String, _ tensor: Tensor, _ target: Dialect) throws -> Row {
+  /// Nil for what the target leaves to be understood.
+  private static func row(_ old: String, _ ours: String, _ tensor: Tensor, _ target: Dialect) throws -> Row? {
     guard let theirs = target.theirs(ours) else {
+      if try target.implies(ours, tensor) { return nil }
       throw CheckpointError(
         .notRepresentable, "has no name in \(target.title)'s networks (\(target.name)): choose another --to.",
         key: ours)

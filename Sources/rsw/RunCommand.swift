@@ -112,10 +112,26 @@ struct Run: ParsableCommand {
       let row = values[image * classes..<(image + 1) * classes]
       let largest = row.max() ?? 0
       let sum = row.reduce(0.0) { $0 + exp(Double($1 - largest)) }
-      return row.enumerated().sorted { $0.element > $1.element }.prefix(top ?? 5).map { index, logit in
-        Prediction(index: index, logit: logit, probability: exp(Double(logit - largest)) / sum)
+      return best(row, top ?? 5).map { index in
+        let logit = values[image * classes + index]
+        return Prediction(index: index, logit: logit, probability: exp(Double(logit - largest)) / sum)
       }
     }
+  }
+
+  /// The places of the largest values, largest first.
+  private func best(_ row: ArraySlice<Float>, _ count: Int) -> [Int] {
+    guard count < row.count / 8 else {
+      return row.enumerated().sorted { $0.element > $1.element }.prefix(count).map(\.offset)
+    }
+    var best: [(offset: Int, element: Float)] = []
+    for (offset, element) in row.enumerated()
+    where best.count < count || !(element <= best[best.count - 1].element) {
+      let place = best.firstIndex { element > $0.element } ?? best.count
+      best.insert((offset, element), at: place)
+      if best.count > count { best.removeLast() }
+    }
+    return best.map(\.offset)
   }
 
   private struct Prediction {
@@ -159,12 +175,14 @@ func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOption
   let hints = try hints.hints()
   return try concerning(path) {
     let recognition = try options.open(path).recognition(key: options.key, hints: hints)
+    let network = try ResNet(recognition)
     if !recognition.alternatives.isEmpty {
       Terminal.note(
         "read as \(recognition.architecture); keys and shapes would fit these too: "
           + recognition.alternatives.joined(separator: ", "))
     }
-    return try ResNet(recognition)
+    if let beside = recognition.beside { Terminal.note(beside) }
+    return network
   }
 }
 

@@ -152,18 +152,21 @@ func fixed(_ value: Double, _ digits: Int) -> String {
   return digits == 0 ? sign + padded : sign + padded.dropLast(digits) + "." + padded.suffix(digits)
 }
 
+private let widestCell = 200
+
 /// Lines of columns; the columns in `numeric` are aligned to the right.
 func table(_ rows: [[String]], numeric: Set<Int>) -> String {
   var widths: [Int] = []
   for row in rows {
     for (column, cell) in row.enumerated() {
       if column == widths.count { widths.append(0) }
-      widths[column] = max(widths[column], cell.count)
+      // A cell that is longer than any line would be takes no room in the others.
+      if cell.count <= widestCell { widths[column] = max(widths[column], cell.count) }
     }
   }
   return rows.map { row in
     let cells = row.enumerated().map { column, cell in
-      let padding = String(repeating: " ", count: widths[column] - cell.count)
+      let padding = String(repeating: " ", count: max(0, widths[column] - cell.count))
       return numeric.contains(column) ? padding + cell : cell + padding
     }
     var line = cells.joined(separator: "  ")

@@ -154,7 +154,7 @@ import Testing
   }
 
   @Test func everyDialectsRulesCanBeRead() {
-    #expect(Dialect.all.count == 13)
+    #expect(Dialect.all.count == 14)
     for dialect in Dialect.all { #expect(!dialect.title.isEmpty && Dialect(named: dialect.name) != nil) }
     #expect(Dialect(named: "timm")?.name == "torchvision")
     #expect(Dialect(named: "klingon") == nil)

@@ -41,11 +41,17 @@ public struct KeyMap: Sendable {
     let axes: Axes?
     /// The rule as it was written.
     public let description: String
+    /// No rule of people is longer.
+    private static let longest = 1000
     /// The text that our names begin with, whatever stands in the places.
     package var start: [UInt8] { ours.start }
 
     /// - Throws: a sentence that says what is wrong.
     public init(_ text: String) throws(KeyMapError) {
+      guard text.utf8.count <= Rule.longest else {
+        throw KeyMapError(
+          "\(quoted(text)) is too long for a rule: \(text.utf8.count) bytes of \(Rule.longest).")
+      }
       var (sides, axes) = (text.trimmed, Axes?.none)
       if let colon = sides.range(ofLast: " : ") {
         let name = String(sides[colon.upperBound...]).trimmed
@@ -84,7 +90,12 @@ public struct KeyMap: Sendable {
   ///
   /// - Throws: what is wrong with the first line that is none.
   public init(parsing text: String) throws(KeyMapError) {
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    guard text.utf8.count <= KeyMap.longest else {
+      throw KeyMapError("the rules take \(text.utf8.count) bytes; at most \(KeyMap.longest) are read.")
+    }
+    let text = text.droppingPrefix("\u{FEFF}") ?? text
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    for (index, line) in lines.enumerated() {
       do throws(KeyMapError) {
         try read(
           line.first == "#" ? "" : String(line.split(separator: " #", maxSplits: 1).first ?? "").trimmed)
@@ -93,6 +104,9 @@ public struct KeyMap: Sendable {
       }
     }
   }
+
+  /// No map of people is longer.
+  package static let longest = 1 << 20
 
   private mutating func read(_ line: String) throws(KeyMapError) {
     if line.isEmpty { return }
@@ -103,7 +117,11 @@ public struct KeyMap: Sendable {
       }
       settings.append((sides[0], sides[1]))
     } else if !line.contains("="), let colon = line.firstIndex(of: ":") {
-      notes[String(line[..<colon])] = String(line[line.index(after: colon)...]).trimmed
+      let name = String(line[..<colon])
+      guard ["title", "needs"].contains(name) else {
+        throw KeyMapError("\(quoted(line)) says nothing that is known: there are title: and needs:.")
+      }
+      notes[name] = String(line[line.index(after: colon)...]).trimmed
     } else {
       rules.append(try Rule(line))
     }

@@ -36,6 +36,9 @@ struct KeyPattern: Sendable {
     }
   }
 
+  /// Each optional part doubles the ways in which a name may match, and each part takes stack.
+  private static let mostParts = 64
+  private static let mostOptionals = 6
   /// Room for so many in ``Captures``.
   private static let mostNumbers = 4
 
@@ -69,7 +72,9 @@ struct KeyPattern: Sendable {
       case "[":
         if !literal.isEmpty { parts.append(.literal(literal)) }
         literal = []
-        parts.append(.optional(try end("]")))
+        let optional = try end("]")
+        guard !optional.isEmpty else { throw KeyMapError("\(quoted(text)) has optional text that is empty.") }
+        parts.append(.optional(optional))
       case "}", "]": throw KeyMapError("\(quoted(text)) closes what it did not open.")
       default: literal.append(byte)
       }
@@ -77,6 +82,12 @@ struct KeyPattern: Sendable {
     if !literal.isEmpty { parts.append(.literal(literal)) }
     let isWhole = parts.dropLast().allSatisfy { if case .rest = $0 { false } else { true } }
     let letters = Set(parts.compactMap { if case .number(let letter, _) = $0 { letter } else { nil } })
+    let optionals = parts.count { if case .optional = $0 { true } else { false } }
+    guard parts.count <= KeyPattern.mostParts, optionals <= KeyPattern.mostOptionals else {
+      throw KeyMapError(
+        "\(quoted(text)) has more than \(KeyPattern.mostParts) parts, or than \(KeyPattern.mostOptionals) optional ones."
+      )
+    }
     guard letters.count <= KeyPattern.mostNumbers else {
       throw KeyMapError("\(quoted(text)) has more than \(KeyPattern.mostNumbers) different numbers.")
     }
@@ -91,7 +102,7 @@ struct KeyPattern: Sendable {
     if bytes == Array("*".utf8) { return .rest }
     let body = String(decoding: bytes, as: UTF8.self)
     guard let letter = bytes.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(letter),
-      let offset = bytes.count == 1 ? 0 : Int(body.dropFirst()), abs(offset) <= 9,
+      let offset = bytes.count == 1 ? 0 : Int(body.dropFirst()), (-9...9).contains(offset),
       bytes.count == 1 || bytes[1] == UInt8(ascii: "+") || bytes[1] == UInt8(ascii: "-")
     else {
       throw KeyMapError(

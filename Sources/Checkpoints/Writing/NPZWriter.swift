@@ -9,6 +9,9 @@ struct NPZLayout: FileLayout {
   private(set) var pieces: [FilePiece] = []
 
   init(_ stateDict: StateDict) throws(CheckpointError) {
+    guard !stateDict.isEmpty else {
+      throw CheckpointError(.notRepresentable, "holds no tensors, and an .npz file needs one.")
+    }
     for (name, tensor) in stateDict {
       guard tensor.layout == .strided else { throw tensor.layout.error.forTensor(name) }
       let header: Bytes
