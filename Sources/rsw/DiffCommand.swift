@@ -69,7 +69,7 @@ struct Diff: ParsableCommand {
         case .dtype(let a, let b): "\(a), not \(b)"
         case .bytes: "other bytes"
         case .values(let values):
-          "\(grouped(values.count)) values, by at most \(short(values.largestAbsolute)) (relative "
+          "\(grouped(values.count)) value\(values.count == 1 ? "" : "s"), by at most \(short(values.largestAbsolute)) (relative "
             + "\(short(values.largestRelative))) at \(values.index); cosine \(fixed(values.cosine, 6))"
         }
       rows.append([printable(name), what])
