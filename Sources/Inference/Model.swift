@@ -65,7 +65,16 @@ public struct Model<Root: Module>: Sendable {
   public mutating func load(
     _ source: StateDict, strict: Bool = true, ignoring: LoadFindings = []
   ) throws(LoadError) -> LoadReport {
-    let mapping = root.mapping(of: source, parameters: parameters.map(\.name))
+    try load(
+      source, root.mapping(of: source, parameters: parameters.map(\.name)), strict: strict, ignoring: ignoring
+    )
+  }
+
+  /// Takes the weights of a state dict of which is known which tensor is which parameter.
+  @discardableResult
+  package mutating func load(
+    _ source: StateDict, _ mapping: KeyMapping, strict: Bool = true, ignoring: LoadFindings = []
+  ) throws(LoadError) -> LoadReport {
     let (loaded, report) = try stateDict.loading(
       source, mapping, for: parameters, head: head, strict: strict, ignoring: ignoring)
     stateDict = loaded

@@ -18,7 +18,8 @@ struct ArchitectureSearch {
   /// - Throws: ``RecognitionError`` with the first key that does not belong to such a network.
   func architecture() throws(RecognitionError) -> Architecture {
     let (stem, stemChannels) = try self.stem()
-    let (blocks, layers) = try stages()
+    // CIFAR's networks have three stages, all others four.
+    let (blocks, layers) = try stages(atLeast: stem == .small ? 3 : 4)
     var result = Architecture(block: .basic, layers: layers)
     (result.blocks, result.stem, result.stemChannels) = (blocks, stem, stemChannels)
     result.replacesStemPool = has("maxpool.0.weight")
@@ -32,7 +33,8 @@ struct ArchitectureSearch {
     try readShortcuts(&result)
     try readAttention(&result)
     if !has("bn1.running_mean"), !has("layer1.0.bn1.running_mean"), has("layer1.0.bn1.weight") {
-      try readGroupNorm(&result)
+      // Shapes don't tell how many groups there are; all published networks have 32.
+      result.normalization = .group(groups: 32)
     }
     result.classes = try classes()
     readSizes(&result)
@@ -84,26 +86,23 @@ struct ArchitectureSearch {
   }
 
   /// The blocks of each stage, and how many.
-  private func stages() throws(RecognitionError) -> (blocks: [Architecture.Block], layers: [Int]) {
-    // Keys are counted in one pass, so that a thousand of them cost no more than that.
+  private func stages(
+    atLeast fewest: Int
+  ) throws(RecognitionError) -> (blocks: [Architecture.Block], layers: [Int]) {
     var counts: [Int] = []
     while counts.count < ArchitectureSearch.mostStages {
       let stage = counts.count + 1
+      let before = counts.reduce(0, +)
       var blocks = 0
-      while blocks <= ArchitectureSearch.mostBlocks, has("layer\(stage).\(blocks).conv1.weight") {
+      while has("layer\(stage).\(blocks).conv1.weight") {
         blocks += 1
-      }
-      guard blocks <= ArchitectureSearch.mostBlocks else {
-        throw RecognitionError("layer\(stage) has more than \(ArchitectureSearch.mostBlocks) blocks")
+        guard before + blocks <= ArchitectureSearch.mostBlocks else {
+          throw RecognitionError("there are more than \(ArchitectureSearch.mostBlocks) blocks")
+        }
       }
       if blocks == 0 { break }
       counts.append(blocks)
-      guard counts.reduce(0, +) <= ArchitectureSearch.mostBlocks else {
-        throw RecognitionError("there are more than \(ArchitectureSearch.mostBlocks) blocks")
-      }
     }
-    // CIFAR's networks have three stages, all others four.
-    let fewest = (try? stem().0) == .small ? 3 : 4
     guard counts.count >= fewest else {
       throw RecognitionError("there is no \"layer\(counts.count + 1).0.conv1.weight\"")
     }
@@ -149,11 +148,6 @@ struct ArchitectureSearch {
     } else if has("layer1.0.se.conv.weight") {
       result.attention = .efficientChannel
     }
-  }
-
-  private func readGroupNorm(_ result: inout Architecture) throws(RecognitionError) {
-    // Shapes don't tell how many groups there are; all published networks have 32.
-    result.normalization = .group(groups: 32)
   }
 
   private func classes() throws(RecognitionError) -> Int? {

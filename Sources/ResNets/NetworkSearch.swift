@@ -139,7 +139,7 @@ struct NetworkSearch {
   /// The outermost module that a name is in.
   private static func place(_ name: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     let end = name.firstIndex { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/") } ?? name.endIndex
-    return ArraySlice(Array(name[..<end]))
+    return name[..<end]
   }
 
   // MARK: Pairs of networks

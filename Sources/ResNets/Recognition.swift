@@ -223,6 +223,11 @@ extension Model where Root == ResidualNetwork {
   /// - Throws: ``LoadError`` when they don't fit.
   public init(_ recognition: Recognition) throws(LoadError) {
     self.init(recognition.architecture)
-    try load(recognition.stateDict)
+    // It has been found out already which names these are.
+    var mapping = recognition.mapping
+    let unknown = Set(mapping.unknown.map(CodeUnitKey.init))
+    mapping.entries = recognition.stateDict.names.filter { !unknown.contains(CodeUnitKey($0)) }
+      .map { .init(from: $0, to: $0) }
+    try load(recognition.stateDict, mapping)
   }
 }

@@ -46,9 +46,8 @@ struct HintOptions: ParsableArguments {
   var isGiven: Bool { arch != nil || !settings.isEmpty }
 
   func validate() throws {
-    var any = Architecture(block: .bottleneck, layers: [1, 1, 1, 1])
     do {
-      for (name, value) in try pairs { try any.set(name, value) }
+      try check(pairs)
       for rule in map { _ = try KeyMap.Rule(rule) }
     } catch let error as ValidationError {
       throw error
@@ -58,6 +57,12 @@ struct HintOptions: ParsableArguments {
     if let arch, Architecture(named: arch) == nil {
       throw ValidationError("There is no variant '\(arch)'; docs/Models.md lists them.")
     }
+  }
+
+  /// Refuses settings that no network has.
+  private func check(_ settings: [(name: String, value: String)]) throws {
+    var any = Architecture(block: .bottleneck, layers: [1, 1, 1, 1])
+    for (name, value) in settings { try any.set(name, value) }
   }
 
   /// Names and values of the settings.
@@ -83,10 +88,10 @@ struct HintOptions: ParsableArguments {
           throw CheckpointError(
             .limitExceeded, "has \(bytes.count) bytes; maps have at most \(KeyMap.longest).")
         }
-        return try KeyMap(parsing: String(decoding: bytes.array, as: UTF8.self))
+        let map = try KeyMap(parsing: String(decoding: bytes.array, as: UTF8.self))
+        try check(map.settings)
+        return map
       }
-      var any = Architecture(block: .bottleneck, layers: [1, 1, 1, 1])
-      try concerning(mapFile) { for (name, value) in map.settings { try any.set(name, value) } }
       rules += map.rules
       hints.settings = map.settings + hints.settings
     }

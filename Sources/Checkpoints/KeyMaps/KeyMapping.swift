@@ -96,6 +96,7 @@ extension StateDict {
   /// - Returns: the state dict, and how many tensors were renamed.
   /// - Throws: `.malformed` when two tensors would get the same name, or what is wrong with a tensor's axes.
   public func renamed(by map: KeyMap) throws(CheckpointError) -> (stateDict: StateDict, count: Int) {
+    guard !map.rules.isEmpty else { return (self, 0) }
     var mapping = KeyMapping()
     var count = 0
     for name in names {
