@@ -5,6 +5,30 @@ import TestSupport
 import Testing
 
 @Suite struct ChecksumTests {
+  /// Bit by bit, as the definition has it.
+  private func definition(_ bytes: [UInt8]) -> UInt32 {
+    var remainder = UInt32.max
+    for byte in bytes {
+      remainder ^= UInt32(byte)
+      for _ in 0..<8 { remainder = remainder >> 1 ^ (remainder & 1 == 1 ? 0xEDB8_8320 : 0) }
+    }
+    return ~remainder
+  }
+
+  @Test func theStandardsCheckValue() {
+    #expect(crc32(Bytes(Array("123456789".utf8))) == 0xCBF4_3926)
+    #expect(crc32(Bytes([])) == 0)
+  }
+
+  @Test(arguments: [65_535, 65_536, 65_537, 65_543, 98_303, 100_000, 262_144, 300_001])
+  func largeContent(size: Int) {
+    var random = SystemRandomNumberGenerator()
+    let bytes = (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) }
+    #expect(crc32(Bytes(bytes)) == definition(bytes))
+    // From an address that is not aligned
+    #expect(Bytes(bytes).slice(3, size - 3).map(crc32) == definition(Array(bytes[3...])))
+  }
+
   private let path = Fixtures.path("reading/zip-deflated-unused.pth")
 
   private func record(_ name: String) throws -> ZipRecord {

@@ -8,31 +8,25 @@ extension JSON {
   package init(
     parsing bytes: Bytes, limits: Limits = .standard, longestArray: Int = .max
   ) throws(CheckpointError) {
-    var parser = try JSONParser(bytes, limits, longestArray)
-    self = try parser.value(depth: 0)
-    try parser.end()
-  }
-
-  /// Parses an object that fills all of `bytes`, and calls `body` with each member in order; none is kept.
-  ///
-  /// - Throws: as `init`, or what `body` throws.
-  static func forEachMember(
-    of bytes: Bytes, limits: Limits, longestArray: Int,
-    _ body: (_ name: String, _ value: JSON) throws(CheckpointError) -> Void
-  ) throws(CheckpointError) {
-    var parser = try JSONParser(bytes, limits, longestArray)
-    try parser.members(depth: 0, body)
+    var parser = try JSONParser(bytes, limits: limits, longestArray: longestArray)
+    self = try parser.value()
     try parser.end()
   }
 }
 
-private struct JSONParser {
+/// A place in a JSON text, from which values are read one after the other: as they are, or member by member and
+/// element by element where a ``JSON`` of them would take more time than the text.
+struct JSONParser {
   private let text: [UInt8]
   private let limits: Limits
   private let longestArray: Int
   private var position = 0
+  /// How many objects and arrays are open.
+  private var depth = 0
+  /// The names seen in the objects that are open; those of large objects are in sets of their own.
+  private var names: [CodeUnitKey] = []
 
-  init(_ bytes: Bytes, _ limits: Limits, _ longestArray: Int) throws(CheckpointError) {
+  init(_ bytes: Bytes, limits: Limits, longestArray: Int) throws(CheckpointError) {
     guard bytes.isUTF8 else { throw CheckpointError(.malformed, "its JSON is not UTF-8.") }
     text = bytes.array
     self.limits = limits
@@ -45,19 +39,21 @@ private struct JSONParser {
     guard position == text.count else { throw malformed("goes on after its end") }
   }
 
-  mutating func value(depth: Int) throws(CheckpointError) -> JSON {
-    guard depth < limits.jsonNesting else {
-      throw CheckpointError(.limitExceeded, "its JSON is nested more than \(limits.jsonNesting) levels deep.")
-    }
-    skipWhiteSpace()
-    guard let byte = peek else { throw malformed("ends too soon") }
-    switch byte {
+  /// The next value.
+  mutating func value() throws(CheckpointError) -> JSON {
+    switch try next() {
     case UInt8(ascii: "{"):
       var members: [(name: String, value: JSON)] = []
-      try self.members(depth: depth) { (name, value) throws(CheckpointError) in members.append((name, value))
+      try self.members { (parser: inout JSONParser, name) throws(CheckpointError) in
+        members.append((name, try parser.value()))
       }
       return .object(members)
-    case UInt8(ascii: "["): return try array(depth: depth)
+    case UInt8(ascii: "["):
+      var elements: [JSON] = []
+      try self.elements { (parser: inout JSONParser) throws(CheckpointError) in
+        elements.append(try parser.value())
+      }
+      return .array(elements)
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "t"): return try literal("true", .bool(true))
     case UInt8(ascii: "f"): return try literal("false", .bool(false))
@@ -66,60 +62,98 @@ private struct JSONParser {
     }
   }
 
-  /// Calls `body` with the members of an object.
-  mutating func members(
-    depth: Int, _ body: (_ name: String, _ value: JSON) throws(CheckpointError) -> Void
-  ) throws(CheckpointError) {
-    var names = SeenNames()
-    skipWhiteSpace()
-    guard take("{") else { throw malformed("is no object") }
-    skipWhiteSpace()
-    if take("}") { return }
-    repeat {
-      skipWhiteSpace()
-      guard peek == UInt8(ascii: "\"") else { throw malformed("lacks a member's name") }
-      let name = try string()
-      guard names.insert(name) else { throw malformed("has two members \(quoted(name))") }
-      skipWhiteSpace()
-      guard take(":") else { throw malformed("lacks a colon") }
-      try body(name, value(depth: depth + 1))
-      skipWhiteSpace()
-    } while take(",")
-    guard take("}") else { throw malformed("lacks a closing brace") }
+  /// The next value if it is a string; nil, behind it, if it is something else.
+  mutating func stringIfAny() throws(CheckpointError) -> String? {
+    if try next() == UInt8(ascii: "\"") { return try string() }
+    return try value().string
   }
 
-  /// The names of an object's members; most objects have few, for which a search is faster than hashing.
-  private struct SeenNames {
-    private var first: [CodeUnitKey] = []
-    private var others: Set<CodeUnitKey> = []
-
-    /// Notes `name`; false when it was there.
-    mutating func insert(_ name: String) -> Bool {
-      let name = CodeUnitKey(name)
-      if !others.isEmpty { return others.insert(name).inserted }
-      if first.contains(name) { return false }
-      first.append(name)
-      if first.count == 8 { others = Set(first) }
-      return true
+  /// The next value if it is an array of whole numbers; nil, behind it, if it is something else.
+  mutating func intsIfAny() throws(CheckpointError) -> [Int]? {
+    guard try next() == UInt8(ascii: "[") else {
+      _ = try value()
+      return nil
     }
+    var ints: [Int] = []
+    var areInts = true
+    try elements { (parser: inout JSONParser) throws(CheckpointError) in
+      if let int = try parser.value().int { ints.append(int) } else { areInts = false }
+    }
+    return areInts ? ints : nil
   }
 
-  private mutating func array(depth: Int) throws(CheckpointError) -> JSON {
-    var elements: [JSON] = []
+  /// Calls `body` with the name of each member of the next value, for which it must read the member's value.
+  ///
+  /// - Parameter areKept: whether `body` keeps the names and refuses a second one itself.
+  /// - Throws: `.malformed` if the value is no object, or has two members of one name.
+  mutating func members(
+    areKept: Bool = false, _ body: (inout JSONParser, String) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) {
+    guard try next() == UInt8(ascii: "{") else { throw malformed("is no object") }
     position += 1
+    depth += 1
+    let first = names.count
+    // Most objects have few members, for which a search is faster than hashing.
+    var many: Set<CodeUnitKey> = []
     skipWhiteSpace()
-    if take("]") { return .array([]) }
-    repeat {
-      guard elements.count < longestArray else {
-        throw CheckpointError(
-          .limitExceeded, "its JSON has an array of more than \(longestArray) elements. Get the file again.",
-          offset: position)
-      }
-      elements.append(try value(depth: depth + 1))
-      skipWhiteSpace()
-    } while take(",")
-    guard take("]") else { throw malformed("lacks a closing bracket") }
-    return .array(elements)
+    if !take("}") {
+      repeat {
+        skipWhiteSpace()
+        guard peek == UInt8(ascii: "\"") else { throw malformed("lacks a member's name") }
+        let name = try string()
+        if !areKept {
+          let key = CodeUnitKey(name)
+          let isNew = many.isEmpty ? !names[first...].contains(key) : many.insert(key).inserted
+          guard isNew else { throw malformed("has two members \(quoted(name))") }
+          if many.isEmpty {
+            names.append(key)
+            if names.count == first + 8 { many = Set(names[first...]) }
+          }
+        }
+        skipWhiteSpace()
+        guard take(":") else { throw malformed("lacks a colon") }
+        try body(&self, name)
+        skipWhiteSpace()
+      } while take(",")
+      guard take("}") else { throw malformed("lacks a closing brace") }
+    }
+    names.removeLast(names.count - first)
+    depth -= 1
+  }
+
+  /// Calls `body` for each element of the array that comes next; it must read the element.
+  private mutating func elements(
+    _ body: (inout JSONParser) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) {
+    position += 1
+    depth += 1
+    var count = 0
+    skipWhiteSpace()
+    if !take("]") {
+      repeat {
+        guard count < longestArray else {
+          throw CheckpointError(
+            .limitExceeded,
+            "its JSON has an array of more than \(longestArray) elements. Get the file again.",
+            offset: position)
+        }
+        count += 1
+        try body(&self)
+        skipWhiteSpace()
+      } while take(",")
+      guard take("]") else { throw malformed("lacks a closing bracket") }
+    }
+    depth -= 1
+  }
+
+  /// The first byte of the next value, which is not passed over.
+  private mutating func next() throws(CheckpointError) -> UInt8 {
+    guard depth < limits.jsonNesting else {
+      throw CheckpointError(.limitExceeded, "its JSON is nested more than \(limits.jsonNesting) levels deep.")
+    }
+    skipWhiteSpace()
+    guard let byte = peek else { throw malformed("ends too soon") }
+    return byte
   }
 
   private mutating func string() throws(CheckpointError) -> String {

@@ -30,30 +30,34 @@ struct SafetensorsFile {
     let data = try reader.readBytes(reader.remaining)
 
     var stateDict = StateDict()
-    var metadata: [(name: String, value: String)] = []
+    var metadata: [(name: String, value: String)]?
     var ranges: [Range<Int>] = []
     let usualEntry = 64
     stateDict.reserveCapacity(header.count / usualEntry)
     ranges.reserveCapacity(header.count / usualEntry)
     // One tensor at a time, so that the first one that is wrong ends it. No array in a header is longer
     // than a shape.
-    try JSON.forEachMember(of: header, limits: limits, longestArray: limits.tensorDimensions) {
-      (name, value) throws(CheckpointError) in
+    var parser = try JSONParser(header, limits: limits, longestArray: limits.tensorDimensions)
+    try parser.members(areKept: true) { (parser: inout JSONParser, name) throws(CheckpointError) in
       if name == "__metadata__" {
-        metadata = try SafetensorsFile.metadata(value)
+        guard metadata == nil else {
+          throw CheckpointError(.malformed, "its JSON has \"__metadata__\" twice. Get the file again.")
+        }
+        metadata = try SafetensorsFile.metadata(parser.value())
         return
       }
       do throws(CheckpointError) {
-        let (tensor, range) = try SafetensorsFile.tensor(value, data)
+        let (tensor, range) = try SafetensorsFile.tensor(Entry(&parser), data)
         ranges.append(range)
         try stateDict.append(name, tensor)
       } catch {
         throw error.forTensor(name)
       }
     }
+    try parser.end()
     try SafetensorsFile.checkCoverage(ranges, size: data.count)
     self.stateDict = stateDict
-    self.metadata = metadata
+    self.metadata = metadata ?? []
   }
 
   private static func metadata(_ value: JSON) throws(CheckpointError) -> [(name: String, value: String)] {
@@ -68,25 +72,43 @@ struct SafetensorsFile {
     return result
   }
 
-  private static func tensor(_ value: JSON, _ data: Bytes) throws(CheckpointError) -> (Tensor, Range<Int>) {
-    guard let typeName = value["dtype"]?.string, let sizes = value["shape"]?.array,
-      let offsets = value["data_offsets"]?.array, offsets.count == 2, let start = offsets[0].int,
-      let end = offsets[1].int
+  /// What the header says of a tensor; nil where it says nothing or nonsense.
+  private struct Entry {
+    private(set) var dtype: String?
+    private(set) var shape: [Int]?
+    private(set) var offsets: [Int]?
+
+    init(_ parser: inout JSONParser) throws(CheckpointError) {
+      var (dtype, shape, offsets): (String?, [Int]?, [Int]?)
+      try parser.members { (parser: inout JSONParser, name) throws(CheckpointError) in
+        switch name {
+        case "dtype": dtype = try parser.stringIfAny()
+        case "shape": shape = try parser.intsIfAny()
+        case "data_offsets": offsets = try parser.intsIfAny()
+        default: _ = try parser.value()
+        }
+      }
+      (self.dtype, self.shape, self.offsets) = (dtype, shape, offsets)
+    }
+  }
+
+  private static func tensor(_ entry: Entry, _ data: Bytes) throws(CheckpointError) -> (Tensor, Range<Int>) {
+    guard let typeName = entry.dtype, var shape = entry.shape, let offsets = entry.offsets, offsets.count == 2
     else { throw CheckpointError(.malformed, "lacks dtype, shape or data_offsets. Get the file again.") }
+    let (start, end) = (offsets[0], offsets[1])
     guard let dtype = DType(safetensorsName: typeName) else {
       throw CheckpointError(.unsupported, "is of the unknown dtype \(quoted(typeName)).")
     }
-    var shape = sizes.compactMap(\.int)
     // The format counts elements of 4 bits, torch pairs of them.
     if dtype == .float4_e2m1fn_x2 {
       guard let last = shape.popLast(), last.isMultiple(of: 2) else {
         throw CheckpointError(
           .malformed,
-          "is F4 of shape \(sizes.compactMap(\.int)), whose last dimension is not even. Get the file again.")
+          "is F4 of shape \(entry.shape ?? []), whose last dimension is not even. Get the file again.")
       }
       shape.append(last / 2)
     }
-    guard shape.count == sizes.count, shape.allSatisfy({ $0 >= 0 }), start >= 0, start <= end,
+    guard shape.allSatisfy({ $0 >= 0 }), start >= 0, start <= end,
       let bytes = data.slice(start, end - start)
     else { throw CheckpointError(.malformed, "has a shape or offsets that can't be. Get the file again.") }
     let storage = Storage(.bytes(bytes), byteCount: bytes.count)

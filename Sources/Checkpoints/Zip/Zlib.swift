@@ -1,13 +1,6 @@
-// The two things that zlib does for us: CRC-32 and raw inflate, whole or in pieces.
+// Raw inflate through zlib, whole or in pieces.
 
 import CZlib
-
-/// The CRC-32 (as in zip and PNG) of `bytes`.
-package func crc32(_ bytes: Bytes) -> UInt32 {
-  unsafe bytes.withUnsafeBytes { buffer in
-    UInt32(truncatingIfNeeded: unsafe crc32_z(0, buffer.bindMemory(to: UInt8.self).baseAddress, buffer.count))
-  }
-}
 
 /// The bytes in `range` of what a raw deflate stream (RFC 1951) holds.
 ///
@@ -36,12 +29,11 @@ func inflate(
 func inflatedChecksum(_ compressed: Bytes, size: Int) throws(CheckpointError) -> UInt32 {
   let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceSize, alignment: 64)
   defer { unsafe buffer.deallocate() }
-  var checksum: uLong = 0
+  var checksum: UInt32 = 0
   try unsafe inflate(compressed, size: size, room: { _ in unsafe buffer }) { piece in
-    checksum = unsafe crc32_z(
-      checksum, piece.bindMemory(to: UInt8.self).baseAddress, piece.count)
+    unsafe checksum = crc32(piece, continuing: checksum)
   }
-  return UInt32(truncatingIfNeeded: checksum)
+  return checksum
 }
 
 /// Large enough for zlib's fastest loop, small enough for the cache that a core has of its own.
