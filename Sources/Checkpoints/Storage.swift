@@ -10,12 +10,15 @@ public final class Storage: Sendable {
   public let device: String
   private let source: Source
   private let made = Once<Bytes>()
+  private let knownChecksum = Once<UInt32>()
 
   package enum Source: Sendable {
     case bytes(Bytes)
     case record(ZipRecord)
     /// Made when first asked for.
     case generated(@Sendable () throws(CheckpointError) -> Bytes)
+    /// The elements of a tensor in another type; made as often as they are asked for, and never kept.
+    case converted(Tensor, DType)
     /// The file holds no bytes for it; the error says why.
     case unavailable(CheckpointError)
   }
@@ -42,21 +45,40 @@ public final class Storage: Sendable {
       if record.entry.isStored { return try prefix(of: record.bytes()) }
       return try prefix(of: made.value { () throws(CheckpointError) in try record.bytes(in: 0..<byteCount) })
     case .generated(let make): return try prefix(of: made.value(make))
+    case .converted: return try bytes(in: 0..<byteCount)
     case .unavailable(let error): throw error
     }
   }
 
-  /// The CRC-32 of all bytes; a zip record's is computed once and held against the recorded one.
+  /// The bytes in `range`, which lies inside; elements that are converted must be whole.
+  ///
+  /// - Throws: as ``bytes()``.
+  func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
+    if case .converted(let tensor, let dtype) = source {
+      return try tensor.bytes(
+        ofElements: range.lowerBound / dtype.size..<range.upperBound / dtype.size, as: dtype)
+    }
+    guard let bytes = try bytes().slice(range.lowerBound, range.count) else {
+      throw CheckpointError(
+        .outsideStorage, "holds \(byteCount) bytes, but more are asked for.", record: origin)
+    }
+    return bytes
+  }
+
+  /// The CRC-32 of all bytes, which is computed once.
+  func checksum() throws(CheckpointError) -> UInt32 {
+    let bytes = try bytes()
+    return try knownChecksum.value { () throws(CheckpointError) in crc32(releasing: bytes) }
+  }
+
+  /// Notes the CRC-32 of all bytes, so that nobody computes it again; a zip record's is held against the recorded one.
   ///
   /// - Throws: `.checksumMismatch` when the file is damaged here.
-  package func checksum() throws(CheckpointError) -> UInt32 {
-    // Inflated first, as it will be needed: the record's checksum is then that of what is in memory.
-    let bytes = try bytes()
-    if case .record(let record) = source {
-      let checksum = try record.verifiedChecksum()
-      if record.entry.uncompressedSize == byteCount { return checksum }
+  func confirm(_ checksum: UInt32) throws(CheckpointError) {
+    if case .record(let record) = source, record.entry.uncompressedSize == byteCount {
+      try record.confirm(checksum)
     }
-    return crc32(bytes)
+    _ = try knownChecksum.value { () throws(CheckpointError) in checksum }
   }
 
   private func prefix(of bytes: Bytes) throws(CheckpointError) -> Bytes {

@@ -182,20 +182,39 @@ public struct Tensor: Sendable {
   public func contiguousBytes(limits: Limits = Limits()) throws(CheckpointError) -> Bytes {
     guard layout == .strided else { throw layout.error }
     guard elementCount > 0 else { return Bytes([]) }
-    let source = try storage.bytes()
-    if isContiguous, let slice = source.slice(storageOffset * dtype.size, byteCount) { return slice }
+    if isContiguous, let slice = try storage.bytes().slice(storageOffset * dtype.size, byteCount) {
+      return slice
+    }
+    try checkExpansion(limits)
+    return try bytes(ofElements: 0..<elementCount)
+  }
+
+  /// - Throws: `.limitExceeded` when a copy is much larger than the storage.
+  func checkExpansion(_ limits: Limits = .standard) throws(CheckpointError) {
     guard byteCount <= max(storage.byteCount, limits.expandedBytes) else {
       throw CheckpointError(
         .limitExceeded,
         "is a view of \(storage.byteCount) bytes that would take \(byteCount) bytes as a copy; "
           + "raise Limits.expandedBytes if you want it.")
     }
-    guard let source = source.slice(0, storage.byteCount) else {
-      throw CheckpointError(
-        .outsideStorage, "its storage holds \(source.count) of \(storage.byteCount) bytes.")
+  }
+
+  /// Some of the elements in row-major order, those from the first of `range` on; shares the storage's memory when
+  /// they already lie so.
+  ///
+  /// - Throws: as ``contiguousBytes(limits:)``, but for the limit.
+  func bytes(ofElements range: Range<Int>) throws(CheckpointError) -> Bytes {
+    guard layout == .strided else { throw layout.error }
+    guard !range.isEmpty else { return Bytes([]) }
+    if isContiguous {
+      let start = (storageOffset + range.lowerBound) * dtype.size
+      return try storage.bytes(in: start..<start + range.count * dtype.size)
     }
-    return unsafe Bytes(count: byteCount) { target in
-      unsafe source.withUnsafeBytes { source in unsafe gather(source, into: target) }
+    guard let source = try storage.bytes().slice(0, storage.byteCount) else {
+      throw CheckpointError(.outsideStorage, "its storage does not hold \(storage.byteCount) bytes.")
+    }
+    return unsafe Bytes(count: range.count * dtype.size) { target in
+      unsafe source.withUnsafeBytes { source in unsafe gather(range, of: source, into: target) }
     }
   }
 
@@ -234,35 +253,66 @@ public struct Tensor: Sendable {
     return last
   }
 
-  /// Copies the elements in row-major order. `init` has checked that all lie inside `source`.
-  private func gather(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
+  /// Copies elements in row-major order. `init` has checked that all lie inside `source`.
+  private func gather(
+    _ range: Range<Int>, of source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+  ) {
     guard let source = source.baseAddress, let target = target.baseAddress else { return }
     let size = dtype.size
     let inner = shape.last ?? 1
     let innerStride = strides.last ?? 1
-    // Elements that lie side by side are copied in one piece.
-    let (pieces, pieceSize) = innerStride == 1 || inner == 1 ? (1, inner * size) : (inner, size)
+    // An odometer over the outer dimensions, at the row of the first element.
     let outer = max(shape.count - 1, 0)
     var index = [Int](repeating: 0, count: outer)
-    var from = storageOffset
-    var to = 0
-    while to < byteCount {
-      for piece in 0..<pieces {
-        unsafe (target + to).copyMemory(
-          from: source + (from + piece * innerStride) * size, byteCount: pieceSize)
-        to += pieceSize
-      }
-      // The next row: an odometer over the outer dimensions.
+    var row = storageOffset
+    var rest = range.lowerBound / inner
+    for dimension in (0..<outer).reversed() {
+      index[dimension] = rest % shape[dimension]
+      // Wrapping, as the stride of a dimension of size 1 may be any number.
+      row &+= index[dimension] &* strides[dimension]
+      rest /= shape[dimension]
+    }
+    var column = range.lowerBound % inner
+    var done = 0
+    while done < range.count {
+      let count = min(inner - column, range.count - done)
+      unsafe Tensor.copy(
+        count, from: source + (row + column * innerStride) * size, stride: innerStride, size: size,
+        to: target + done * size)
+      done += count
+      column = 0
       var dimension = outer - 1
       while dimension >= 0 {
         index[dimension] += 1
-        // Wrapping, as the stride of a dimension of size 1 may be any number.
-        from &+= strides[dimension]
+        row &+= strides[dimension]
         if index[dimension] < shape[dimension] { break }
-        from &-= strides[dimension] &* shape[dimension]
+        row &-= strides[dimension] &* shape[dimension]
         index[dimension] = 0
         dimension -= 1
       }
+    }
+  }
+
+  /// Copies `count` elements of `size` bytes that lie `stride` elements apart.
+  private static func copy(
+    _ count: Int, from source: UnsafeRawPointer, stride: Int, size: Int, to target: UnsafeMutableRawPointer
+  ) {
+    func copy<Element: FixedWidthInteger>(_ type: Element.Type) {
+      for index in 0..<count {
+        let element = unsafe source.loadUnaligned(fromByteOffset: index * stride * size, as: Element.self)
+        unsafe target.storeBytes(of: element, toByteOffset: index * size, as: Element.self)
+      }
+    }
+    if stride == 1 || count == 1 {
+      unsafe target.copyMemory(from: source, byteCount: count * size)
+      return
+    }
+    switch size {
+    case 1: copy(UInt8.self)
+    case 2: copy(UInt16.self)
+    case 4: copy(UInt32.self)
+    case 8: copy(UInt64.self)
+    default: copy(UInt128.self)
     }
   }
 }

@@ -1,4 +1,4 @@
-// Conversion of a tensor's elements to Float, as `tensor.to(torch.float32)` does it.
+// Conversion of a tensor's elements to Float, as `tensor.to(torch.float32)` does it; Precision.swift goes the other way.
 
 extension Tensor {
   /// The elements as Float in row-major order.
@@ -14,10 +14,26 @@ extension Tensor {
     guard dtype.convertsToFloat else {
       throw CheckpointError(.notRepresentable, "is \(dtype), which has no conversion to Float.")
     }
-    let bytes = try contiguousBytes()
-    return unsafe [Float](unsafeUninitializedCapacity: elementCount) { target, count in
-      unsafe bytes.withUnsafeBytes { source in unsafe convert(source, to: target) }
-      count = elementCount
+    return try floats(in: contiguousBytes())
+  }
+
+  /// Some of the elements as Float, those from the first of `range` on in row-major order.
+  ///
+  /// - Throws: as ``floats()``; nothing is made dense.
+  package func floats(ofElements range: Range<Int>) throws(CheckpointError) -> [Float] {
+    guard dtype.convertsToFloat else {
+      throw CheckpointError(.notRepresentable, "is \(dtype), which has no conversion to Float.")
+    }
+    return try floats(in: bytes(ofElements: range))
+  }
+
+  private func floats(in bytes: Bytes) -> [Float] {
+    let elements = bytes.count / dtype.size
+    return unsafe [Float](unsafeUninitializedCapacity: elements) { target, count in
+      unsafe bytes.withUnsafeBytes { source in
+        unsafe convert(source, to: UnsafeMutableBufferPointer(rebasing: target[..<elements]))
+      }
+      count = elements
     }
   }
 
@@ -40,7 +56,7 @@ extension Tensor {
     return try unsafe floats().withUnsafeBufferPointer(body)
   }
 
-  /// Writes `elementCount` Floats to `target`.
+  /// Fills `target`.
   private func convert(_ source: UnsafeRawBufferPointer, to target: UnsafeMutableBufferPointer<Float>) {
     switch dtype {
     case .float32: unsafe fill(target, source, UInt32.self) { Float(bitPattern: $0) }
@@ -63,72 +79,12 @@ extension Tensor {
     _ target: UnsafeMutableBufferPointer<Float>, _ source: UnsafeRawBufferPointer, _ type: Element.Type,
     _ convert: (Element) -> Float
   ) {
-    for index in 0..<elementCount {
+    for index in target.indices {
       let bits = unsafe source.loadUnaligned(
         fromByteOffset: index * MemoryLayout<Element>.size, as: Element.self)
       unsafe target.initializeElement(at: index, to: convert(Element(littleEndian: bits)))
     }
   }
-}
-
-extension Tensor {
-  /// The tensor with elements of `dtype`, as `tensor.to(dtype)` rounds them; made when they are asked for.
-  ///
-  /// - Throws: `.unsupported` for conversions that PyTorch's files don't ask for.
-  func converted(to dtype: DType?) throws(CheckpointError) -> Tensor {
-    guard let dtype, dtype != self.dtype else { return self }
-    guard layout == .strided, self.dtype == .float32 || self.dtype == .float64,
-      [.float32, .float16, .bfloat16].contains(dtype)
-    else {
-      throw CheckpointError(
-        .unsupported, "is saved as \(self.dtype) to be read as \(dtype), which rsw does not convert.")
-    }
-    let source = self
-    let made = Storage.Source.generated { () throws(CheckpointError) in
-      let floats = try source.floats()
-      var bytes: [UInt8] = []
-      bytes.reserveCapacity(floats.count * dtype.size)
-      for value in floats {
-        let bits =
-          switch dtype {
-          case .float16: UInt32(float16(value))
-          case .bfloat16: UInt32(bfloat16(value))
-          default: value.bitPattern
-          }
-        for byte in 0..<dtype.size { bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(8 * byte))) }
-      }
-      return Bytes(bytes)
-    }
-    let (byteCount, overflow) = elementCount.multipliedReportingOverflow(by: dtype.size)
-    guard !overflow, self.byteCount <= storage.byteCount else {
-      throw CheckpointError(.limitExceeded, "is an expanded view that has to be converted as a whole.")
-    }
-    return try Tensor(
-      dtype: dtype, shape: shape,
-      storage: Storage(made, byteCount: byteCount, origin: storage.origin, device: storage.device))
-  }
-}
-
-/// Binary32 → bfloat16, to the nearest, ties to even.
-private func bfloat16(_ value: Float) -> UInt16 {
-  let bits = value.bitPattern
-  if value.isNaN { return 0x7FC0 }
-  return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
-}
-
-/// Binary32 → IEEE 754 binary16, to the nearest, ties to even.
-private func float16(_ value: Float) -> UInt16 {
-  let sign = UInt16(truncatingIfNeeded: value.bitPattern >> 16 & 0x8000)
-  if value.isNaN { return sign | 0x7E00 }
-  let magnitude = value.magnitude
-  if magnitude >= 65520 { return sign | 0x7C00 }  // rounds to infinity
-  if magnitude < 0x1p-14 {  // denormal: a multiple of 2⁻²⁴
-    return sign | UInt16((magnitude * 0x1p24).rounded(.toNearestOrEven))
-  }
-  // Rounding at the 13th bit may carry into the exponent, as it should.
-  let bits = magnitude.bitPattern
-  let rounded = (bits &+ 0xFFF &+ (bits >> 13 & 1)) >> 13
-  return sign | UInt16(truncatingIfNeeded: rounded &- (112 << 10))
 }
 
 /// IEEE 754 binary16 → binary32, exact; written out because Float16 is not there on every platform.

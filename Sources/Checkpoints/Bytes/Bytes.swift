@@ -40,6 +40,11 @@ public struct Bytes: Sendable {
     self.init(owner: unsafe Memory(UnsafeRawBufferPointer(memory), isMapped: false), start: 0, count: count)
   }
 
+  /// `count` zeros.
+  static func zeros(_ count: Int) -> Bytes {
+    unsafe Bytes(count: count) { target in unsafe _ = target.initializeMemory(as: UInt8.self, repeating: 0) }
+  }
+
   /// Maps a regular file into memory, read only.
   ///
   /// - Throws: `.cannotRead` when there is no such file, or it is a folder, pipe or device.
@@ -58,7 +63,11 @@ public struct Bytes: Sendable {
       let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "no regular file (a pipe or a device)"
       throw CheckpointError(.cannotRead, "is \(kind): name the checkpoint file itself.").inFile(path)
     }
-    let count = Int(status.st_size)
+    try self.init(mapping: descriptor, count: Int(status.st_size), path)
+  }
+
+  /// Maps the first `count` bytes of an open file.
+  private init(mapping descriptor: CInt, count: Int, _ path: String) throws(CheckpointError) {
     guard count > 0 else {
       self.init([])
       return
@@ -69,6 +78,12 @@ public struct Bytes: Sendable {
     }
     let memory = unsafe Memory(UnsafeRawBufferPointer(start: address, count: count), isMapped: true)
     self.init(owner: memory, start: 0, count: count)
+  }
+
+  /// Maps a file that is still being written, as it will be when it has `count` bytes. Only what was written may be
+  /// looked at.
+  init(mappingUnfinished descriptor: CInt, count: Int) throws(CheckpointError) {
+    try self.init(mapping: descriptor, count: count, "")
   }
 
   private init(owner: Memory, start: Int, count: Int) {
@@ -91,6 +106,14 @@ public struct Bytes: Sendable {
     let slice = unsafe UnsafeRawBufferPointer(rebasing: owner.buffer[start..<start + count])
     return try unsafe body(slice)
   }
+
+  /// Has the system bring the pages of a file into this process's memory now, which is faster than one by one when they are
+  /// looked at.
+  func prefetch() { unsafe withUnsafeBytes { unsafe owner.prefetch($0) } }
+
+  /// Tells the system that the file that this is a slice of will not be looked at soon: its pages take no memory of
+  /// this process until they are. Nothing happens where it is no mapped file.
+  func releaseFile() { owner.releasePages() }
 
   /// The little-endian integer at `offset`, or nil when it does not lie inside.
   package func load<T: FixedWidthInteger>(_ type: T.Type, at offset: Int) -> T? {
@@ -175,6 +198,24 @@ extension UnsafeRawBufferPointer {
   init(_ buffer: UnsafeRawBufferPointer, isMapped: Bool) {
     unsafe self.buffer = buffer
     self.isMapped = isMapped
+  }
+
+  func prefetch(_ range: UnsafeRawBufferPointer) {
+    guard isMapped, let start = range.baseAddress else { return }
+    let page = UInt(bitPattern: start) & ~(UInt(getpagesize()) - 1)
+    let count = Int(UInt(bitPattern: start) - page) + range.count
+    #if os(Linux)
+      let populate: CInt = 22  // MADV_POPULATE_READ of <sys/mman.h>; older kernels refuse it, which does no harm
+    #else
+      let populate = MADV_WILLNEED
+    #endif
+    unsafe _ = madvise(UnsafeMutableRawPointer(bitPattern: page), count, populate)
+  }
+
+  /// Lets go of pages that can be read again from the file.
+  func releasePages() {
+    guard isMapped else { return }
+    unsafe _ = madvise(UnsafeMutableRawPointer(mutating: buffer.baseAddress), buffer.count, MADV_DONTNEED)
   }
 
   deinit {

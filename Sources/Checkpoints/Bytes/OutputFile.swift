@@ -108,13 +108,81 @@ package struct OutputFile: Sendable {
     }
   }
 
+  /// Writes one run of bytes after the other, from `offset` on, in few calls.
+  func write(_ runs: [Bytes], at offset: Int) throws(CheckpointError) {
+    var place = offset
+    var first = 0
+    while first < runs.count {
+      let batch = runs[first..<min(runs.count, first + 256)]
+      let size = batch.reduce(0) { $0 + $1.count }
+      if writeTogether(batch, at: place) != size {
+        // Interrupted, or the disk is full: one by one, which finds out.
+        var place = place
+        for run in batch {
+          try write(run, at: place)
+          place += run.count
+        }
+      }
+      place += size
+      first += batch.count
+    }
+  }
+
+  /// How many bytes a single call wrote; fewer than there are where it was interrupted or failed.
+  private func writeTogether(_ runs: ArraySlice<Bytes>, at offset: Int) -> Int {
+    var vectors: [iovec] = unsafe []
+    func add(_ rest: ArraySlice<Bytes>) -> Int {
+      guard let run = rest.first else {
+        return unsafe pwritev(descriptor, vectors, CInt(vectors.count), off_t(offset))
+      }
+      return unsafe run.withUnsafeBytes { buffer in
+        unsafe vectors.append(
+          iovec(iov_base: UnsafeMutableRawPointer(mutating: buffer.baseAddress), iov_len: buffer.count))
+        return add(rest.dropFirst())
+      }
+    }
+    return add(runs)
+  }
+
+  /// The first `count` bytes of the file, of which only those may be looked at that were written.
+  func written(_ count: Int) throws(CheckpointError) -> Bytes {
+    do throws(CheckpointError) {
+      return try Bytes(mappingUnfinished: descriptor, count: count)
+    } catch {
+      throw error.inFile(path)
+    }
+  }
+
+  /// Waits until what was written is on the disk.
+  func synchronize() throws(CheckpointError) {
+    guard fsync(descriptor) == 0 else {
+      throw CheckpointError(.cannotWrite, "can't be brought to the disk: \(systemMessage(errno)).").inFile(
+        path)
+    }
+  }
+
   /// Gives the file its name.
-  package func commit() throws(CheckpointError) {
+  ///
+  /// - Parameter synchronizing: whether to wait until the name is on the disk.
+  package func commit(synchronizing: Bool = false) throws(CheckpointError) {
     guard giveName() else {
       throw CheckpointError(.cannotWrite, "can't be completed: \(systemMessage(errno)).").inFile(path)
     }
     close(descriptor)
+    guard synchronizing else { return }
+    let folder = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { close(folder) }
+    guard folder >= 0, fsync(folder) == 0 else {
+      throw CheckpointError(
+        .cannotWrite, "is written, but its folder can't be brought to the disk: \(systemMessage(errno))."
+      )
+      .inFile(path)
+    }
   }
+
+  /// The error of a file that does not hold what was written to it.
+  static let failure = CheckpointError(
+    .cannotWrite, "was not written as it should be: the disk may be failing. Try another one.")
 
   private func giveName() -> Bool {
     if let temporaryPath { return unsafe rename(temporaryPath, path) == 0 }

@@ -94,11 +94,13 @@ public struct KeyMap: Sendable {
       throw KeyMapError("the rules take \(text.utf8.count) bytes; at most \(KeyMap.longest) are read.")
     }
     let text = text.droppingPrefix("\u{FEFF}") ?? text
-    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    // In code units, as characters take ten times as long, and every run of the tool reads all dialects.
+    let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     for (index, line) in lines.enumerated() {
       do throws(KeyMapError) {
-        try read(
-          line.first == "#" ? "" : String(line.split(separator: " #", maxSplits: 1).first ?? "").trimmed)
+        let line = Substring(line)
+        let end = line.utf8.first == UInt8(ascii: "#") ? line.startIndex : line.range(of: " #")?.lowerBound
+        try read(line[..<(end ?? line.endIndex)].trimmed)
       } catch {
         throw KeyMapError("line \(index + 1): \(error.description)")
       }
@@ -210,21 +212,24 @@ public struct KeyMapError: Error, Sendable, CustomStringConvertible {
 extension StringProtocol {
   /// Without spaces and tabs at both ends.
   fileprivate var trimmed: String {
-    func isSpace(_ character: Character) -> Bool {
-      character == " " || character == "\t" || character == "\r"
-    }
-    var text = drop(while: isSpace)
+    func isSpace(_ unit: UInt8) -> Bool { unit == 0x20 || unit == 0x09 || unit == 0x0D }
+    var text = Array(utf8.drop(while: isSpace))
     while let last = text.last, isSpace(last) { text.removeLast() }
-    return String(text)
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// Where `text` stands for the first time.
+  fileprivate func range(of text: String) -> Range<Index>? {
+    utf8.indices.lazy.compactMap { range(of: text, at: $0) }.first
   }
 
   /// Where `text` stands for the last time.
   fileprivate func range(ofLast text: String) -> Range<Index>? {
-    var start = endIndex
-    while true {
-      if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-      guard start > startIndex else { return nil }
-      start = index(before: start)
-    }
+    utf8.indices.reversed().lazy.compactMap { range(of: text, at: $0) }.first
+  }
+
+  private func range(of text: String, at start: Index) -> Range<Index>? {
+    guard utf8[start...].starts(with: text.utf8) else { return nil }
+    return start..<utf8.index(start, offsetBy: text.utf8.count)
   }
 }

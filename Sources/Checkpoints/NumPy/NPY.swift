@@ -125,6 +125,9 @@ enum NPY {
       .malformed, "its .npy header is damaged. Write it again with numpy.save.")
   }
 
+  /// Whether NumPy has such a type.
+  static func holds(_ dtype: DType) -> Bool { types.contains { $0.dtype == dtype } }
+
   static func header(_ tensor: Tensor) throws(CheckpointError) -> Bytes {
     guard let description = types.first(where: { $0.dtype == tensor.dtype })?.description else {
       throw CheckpointError(.notRepresentable, "NumPy has no \(tensor.dtype).")

@@ -43,7 +43,7 @@ struct RSWMetadata {
     let expected = byName
     try inParallel(stateDict.count) { index throws(CheckpointError) in
       let (name, tensor) = stateDict[index]
-      let actual = hex(crc32(try tensor.contiguousBytes()))
+      let actual = hex(try tensor.storage.checksum())
       guard actual == expected[CodeUnitKey(name)] else {
         throw CheckpointError(
           .checksumMismatch,

@@ -1,51 +1,13 @@
-// Writing a file of tensors, whatever its format: the tensors' bytes are copied to where the format wants them
-// while their checksums are computed, then comes what stands around them, and at last all of it is
-// read again. Nothing is held in memory but what is being copied.
-
-import Synchronization
-
-/// A format that weights are written in.
-public enum OutputFormat: String, Sendable, CaseIterable {
-  /// A safetensors file with what docs/rsw-format.md adds.
-  case rsw
-  case safetensors
-  /// What torch.save writes, and `torch.load` opens, with `weights_only` and `mmap` too.
-  case torch
-  /// What numpy.savez writes.
-  case npz
-
-  /// The format that a file's name asks for by what stands behind its last dot; rsw for all that asks for none.
-  public init(path: String) {
-    switch path.split(separator: "/").last?.split(separator: ".").dropFirst().last?.lowercased() {
-    case "safetensors": self = .safetensors
-    case "pth", "pt", "bin": self = .torch
-    case "npz": self = .npz
-    default: self = .rsw
-    }
-  }
-}
-
-/// How a file is written, and what it says of itself beside its tensors.
-public struct WriteOptions: Sendable {
-  /// The file that is converted: all its checksums are verified on the way. An rsw file notes its name and size.
-  public var source: Checkpoint?
-  /// The metadata of a safetensors file, by name.
-  public var metadata: [(name: String, value: String)] = []
-  /// The model's architecture as a JSON object, for an rsw file.
-  public var architecture: String?
-  /// Whether an existing file may be replaced.
-  public var replacing = false
-
-  /// Nothing said, nothing replaced.
-  public init() {}
-}
+// Writing files of tensors, whatever their format: what the formats' layouts name is copied to its places, then comes
+// what stands around it, and when all files are read again they get their names.
 
 extension StateDict {
   /// Writes all tensors to a file, reads it again and holds it against what was meant.
   ///
   /// The checksums that the source's records carry are verified on the way, with those of the
   /// tensors computed only once. The file appears under its name when all of that is done; a
-  /// failure leaves nothing behind.
+  /// failure leaves nothing behind. What is held in memory is a few megabytes, however large the tensors are, but for
+  /// records that are compressed in the source.
   ///
   /// - Parameters:
   ///   - format: that which the file's name asks for, unless given.
@@ -56,65 +18,6 @@ extension StateDict {
     to path: String, as format: OutputFormat? = nil, options: WriteOptions = WriteOptions(),
     progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(CheckpointError) {
-    switch format ?? OutputFormat(path: path) {
-    case .rsw:
-      let names = names
-      let layout = try SafetensorsLayout(self) { RSWMetadata.of(names, checksums: $0, options) }
-      try write(layout, to: path, options, progress)
-    case .safetensors:
-      try write(SafetensorsLayout(self) { _ in options.metadata }, to: path, options, progress)
-    case .torch: try write(TorchLayout(self, path: path), to: path, options, progress)
-    case .npz: try write(NPZLayout(self), to: path, options, progress)
-    }
-  }
-}
-
-/// Where a format puts what it is given.
-protocol FileLayout: Sendable {
-  /// What is copied, in the order in which it lies in the file.
-  var pieces: [FilePiece] { get }
-
-  /// Everything else, with where it goes; as long for any checksums of the pieces.
-  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)]
-}
-
-/// Bytes that are copied into a file.
-struct FilePiece: Sendable {
-  /// The tensor that they belong to.
-  let name: String
-  let offset: Int
-  let byteCount: Int
-  let content: Content
-
-  enum Content: Sendable {
-    /// The elements in row-major order.
-    case tensor(Tensor)
-    /// A storage as it is, for all tensors that share it.
-    case storage(Storage)
-  }
-
-  func bytes() throws(CheckpointError) -> Bytes {
-    switch content {
-    case .tensor(let tensor): try tensor.contiguousBytes()
-    case .storage(let storage): try storage.bytes()
-    }
-  }
-
-  /// The CRC-32 of the bytes.
-  func checksum() throws(CheckpointError) -> UInt32 {
-    switch content {
-    case .tensor(let tensor):
-      try tensor.fillsStorage ? tensor.storage.checksum() : crc32(tensor.contiguousBytes())
-    case .storage(let storage): try storage.checksum()
-    }
-  }
-}
-
-extension StateDict {
-  private func write(
-    _ layout: some FileLayout, to path: String, _ options: WriteOptions,
-    _ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void
-  ) throws(CheckpointError) {
     // Tensors that share memory in a small file would each take room of their own.
     if let most = options.source?.mostWritten, byteCount > most {
       throw CheckpointError(
@@ -122,74 +25,130 @@ extension StateDict {
         "would take \(byteCount) bytes, more than a file of this size justifies (\(most)). "
           + "Raise Limits.writtenBytes if you want it.")
     }
-    let pieces = layout.pieces
-    let output = try OutputFile(path, replacing: options.replacing)
-    do throws(CheckpointError) {
-      let total = pieces.reduce(0) { $0 + $1.byteCount } + byteCount
-      let done = Atomic<Int>(0)
-      // A file takes one write at a time, so one core writes while the others compute checksums.
-      let sums = Locked([UInt32](repeating: 0, count: pieces.count))
-      try inParallel(1 + pieces.count) { job throws(CheckpointError) in
-        if job == 0 {
-          for piece in pieces {
-            try concerning(piece) { () throws(CheckpointError) in
-              try output.write(piece.bytes(), at: piece.offset)
-            }
-            progress(done.add(piece.byteCount, ordering: .relaxed).newValue, total)
-          }
-        } else {
-          let piece = pieces[job - 1]
-          let sum = try concerning(piece) { () throws(CheckpointError) in try piece.checksum() }
-          sums.withLock { $0[job - 1] = sum }
-        }
-      }
-      for (offset, bytes) in layout.framing(sums.withLock { $0 }) { try output.write(bytes, at: offset) }
-      try options.source?.verifyChecksums()
-
-      try verify(output.readablePath) { progress(done.add($0, ordering: .relaxed).newValue, total) }
-      try output.commit()
-    } catch {
-      output.discard()
-      throw error
+    let format = format ?? OutputFormat(path: path)
+    try format.check(self)
+    var files: [PlannedFile] = []
+    if let most = options.shardBytes {
+      files = try shards(of: most, at: path, as: format, options)
+    } else {
+      files = [PlannedFile(path: path, layout: try layout(as: format, path: path, options), content: self)]
     }
+    try files.write(options, progress)
   }
 
-  /// Opens what was written and compares every name, type, shape and byte.
-  private func verify(_ path: String, _ progress: @Sendable (Int) -> Void) throws(CheckpointError) {
-    let written = try Checkpoint(path: path).stateDict()
-    let failure = CheckpointError(
-      .cannotWrite, "was not written as it should be: the disk may be failing. Try another one.")
-    guard written.count == count else { throw failure }
-    try inParallel(count) { index throws(CheckpointError) in
-      let (mine, theirs) = (self[index], written[index])
-      guard CodeUnitKey(mine.name) == CodeUnitKey(theirs.name), mine.tensor.dtype == theirs.tensor.dtype,
-        mine.tensor.shape == theirs.tensor.shape,
-        try mine.tensor.contiguousBytes() == theirs.tensor.contiguousBytes()
-      else { throw failure.forTensor(mine.name) }
-      progress(mine.tensor.byteCount)
+  /// Where everything goes in a file of this format.
+  func layout(
+    as format: OutputFormat, path: String, _ options: WriteOptions
+  ) throws(CheckpointError) -> any FileLayout {
+    switch format {
+    case .rsw:
+      let names = names
+      return try SafetensorsLayout(self) { RSWMetadata.of(names, checksums: $0, options) }
+    case .safetensors: return try SafetensorsLayout(self) { _ in options.metadata }
+    case .torch: return try TorchLayout(self, path: path)
+    case .npz: return try NPZLayout(self)
     }
   }
 }
 
-/// Calls `work`; what it throws names the piece's tensor.
-private func concerning<Result>(
-  _ piece: FilePiece, _ work: () throws(CheckpointError) -> Result
-) throws(CheckpointError) -> Result {
-  do throws(CheckpointError) {
-    return try work()
-  } catch {
-    throw error.forTensor(piece.name)
+/// Where a format puts what it is given.
+package protocol FileLayout: Sendable {
+  /// What is copied, in the order in which it lies in the file.
+  var pieces: [FilePiece] { get }
+
+  /// Everything else, with where it goes; as long for any checksums of the pieces.
+  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)]
+}
+
+/// A file that is to be written.
+package struct PlannedFile: Sendable {
+  let path: String
+  let layout: any FileLayout
+  /// What our reader must find in it; nil for a format that it does not read.
+  let content: StateDict?
+
+  package init(path: String, layout: any FileLayout, content: StateDict? = nil) {
+    (self.path, self.layout, self.content) = (path, layout, content)
+  }
+}
+
+extension [PlannedFile] {
+  /// Writes all files, and gives them their names, one after the other, when all of them are complete.
+  ///
+  /// - Throws: as ``StateDict/write(to:as:options:progress:)``.
+  package func write(
+    _ options: WriteOptions, _ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws(CheckpointError) {
+    let total = reduce(0) { $0 + $1.layout.pieces.reduce(0) { $0 + $1.byteCount } }
+    var outputs: [OutputFile] = []
+    do throws(CheckpointError) {
+      var done = 0
+      for file in self {
+        let output = try OutputFile(file.path, replacing: options.replacing)
+        outputs.append(output)
+        let before = done
+        try file.write(to: output) { progress(before + $0, total) }
+        done += file.layout.pieces.reduce(0) { $0 + $1.byteCount }
+      }
+      try options.source?.verifyChecksums()
+      for (file, output) in zip(self, outputs) { try file.verify(output) }
+      if options.synchronizing { for output in outputs { try output.synchronize() } }
+    } catch {
+      for output in outputs { output.discard() }
+      throw error
+    }
+    // Should a name be refused now, the files that have none yet go.
+    for (index, output) in outputs.enumerated() {
+      do throws(CheckpointError) {
+        try output.commit(synchronizing: options.synchronizing)
+      } catch {
+        for output in outputs[index...] { output.discard() }
+        throw error
+      }
+    }
+  }
+}
+
+extension PlannedFile {
+  fileprivate func write(
+    to output: OutputFile, _ progress: @escaping @Sendable (_ done: Int) -> Void
+  ) throws(CheckpointError) {
+    let checksums = try PieceCopy.run(layout.pieces, to: output, progress)
+    for (offset, bytes) in layout.framing(checksums) { try output.write(bytes, at: offset) }
+  }
+
+  /// Opens what was written, and finds every name, type and shape, and every tensor in its place. What lies there was
+  /// compared when it was copied.
+  fileprivate func verify(_ output: OutputFile) throws(CheckpointError) {
+    guard let content else { return }
+    let written = try Checkpoint(path: output.readablePath).stateDict()
+    guard written.count == content.count else { throw OutputFile.failure }
+    for (mine, theirs) in zip(content, written) {
+      guard CodeUnitKey(mine.name) == CodeUnitKey(theirs.name), mine.tensor.dtype == theirs.tensor.dtype,
+        mine.tensor.shape == theirs.tensor.shape, try mine.tensor.ends() == theirs.tensor.ends()
+      else { throw OutputFile.failure.forTensor(mine.name) }
+    }
+  }
+}
+
+extension Tensor {
+  /// The first and the last few elements, by which it is known.
+  fileprivate func ends() throws(CheckpointError) -> [Bytes] {
+    let count = Swift.min(elementCount, 64)
+    return [try bytes(ofElements: 0..<count), try bytes(ofElements: elementCount - count..<elementCount)]
   }
 }
 
 /// Gives places to one piece after the other; no file is larger than a disk can be.
-struct FilePlaces {
+package struct FilePlaces {
   /// Views whose elements share memory can be of any size; no file can.
   private static let mostBytes = 1 << 56
-  private(set) var end = 0
+  package private(set) var end = 0
+
+  package init() {}
 
   /// The place of the next `byteCount` bytes.
-  mutating func take(_ byteCount: Int, for name: String) throws(CheckpointError) -> Int {
+  package mutating func take(_ byteCount: Int, for name: String) throws(CheckpointError) -> Int {
     let (sum, overflow) = end.addingReportingOverflow(byteCount)
     guard !overflow, sum <= FilePlaces.mostBytes else {
       throw CheckpointError(
@@ -199,9 +158,4 @@ struct FilePlaces {
     defer { end = sum }
     return end
   }
-}
-
-extension Tensor {
-  /// Whether the tensor is its storage, byte for byte, so that their checksums are one.
-  var fillsStorage: Bool { isContiguous && storageOffset == 0 && byteCount == storage.byteCount }
 }

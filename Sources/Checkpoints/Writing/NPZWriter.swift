@@ -1,7 +1,5 @@
 // How a .npz file is written: a zip archive with a .npy file for each tensor, as numpy.savez does.
 
-import CZlib
-
 /// Where each array of a .npz file goes.
 struct NPZLayout: FileLayout {
   private var archive = ZipLayout()
@@ -13,7 +11,6 @@ struct NPZLayout: FileLayout {
       throw CheckpointError(.notRepresentable, "holds no tensors, and an .npz file needs one.")
     }
     for (name, tensor) in stateDict {
-      guard tensor.layout == .strided else { throw tensor.layout.error.forTensor(name) }
       let header: Bytes
       do throws(CheckpointError) {
         header = try NPY.header(tensor)
@@ -32,9 +29,7 @@ struct NPZLayout: FileLayout {
   func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)] {
     // Of header and elements together.
     let sums = headers.indices.map { index in
-      UInt32(
-        truncatingIfNeeded: crc32_combine(
-          uLong(crc32(headers[index])), uLong(checksums[index]), pieces[index].byteCount))
+      crc32(crc32(headers[index]), followedBy: checksums[index], of: pieces[index].byteCount)
     }
     return archive.framing(sums) + zip(archive.records, headers).map { ($0.offset, $1) }
   }

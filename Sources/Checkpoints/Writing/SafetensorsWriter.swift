@@ -19,7 +19,7 @@ struct SafetensorsLayout: FileLayout {
     for aligned in [true, false] {
       for (index, (name, tensor)) in stateDict.enumerated()
       where tensor.byteCount.isMultiple(of: SafetensorsLayout.alignment) == aligned {
-        try SafetensorsLayout.check(name, tensor)
+        try SafetensorsLayout.check(name)
         offsets[index] = try places.take(tensor.byteCount, for: name)
       }
     }
@@ -35,16 +35,7 @@ struct SafetensorsLayout: FileLayout {
     }
   }
 
-  private static func check(_ name: String, _ tensor: Tensor) throws(CheckpointError) {
-    guard tensor.layout == .strided else { throw tensor.layout.error.forTensor(name) }
-    guard tensor.dtype.safetensorsName != nil else {
-      let wayOut =
-        tensor.quantization == nil
-        ? "Keep the checkpoint in PyTorch's format." : "Write its values as float32 with --dense."
-      throw CheckpointError(
-        .notRepresentable, "is \(tensor.dtype), which safetensors and so rsw can't hold. \(wayOut)", key: name
-      )
-    }
+  private static func check(_ name: String) throws(CheckpointError) {
     guard name != "__metadata__" else {
       throw CheckpointError(
         .notRepresentable, "has the one name that safetensors and so rsw keeps for itself. Rename it.",

@@ -91,13 +91,6 @@ private struct TorchStorages {
   init(_ stateDict: StateDict) throws(CheckpointError) {
     var known: [ObjectIdentifier: Int] = [:]
     for (name, tensor) in stateDict {
-      guard tensor.layout == .strided else { throw tensor.layout.error.forTensor(name) }
-      guard tensor.quantization == nil else {
-        throw CheckpointError(
-          .notRepresentable,
-          "is \(tensor.dtype), which is not written in PyTorch's format. Convert it with --dense.",
-          key: name)
-      }
       let identity = ObjectIdentifier(tensor.storage)
       if let number = known[identity], all[number].dtype == tensor.dtype {
         numbers.append(number)

@@ -1,21 +1,38 @@
 // CRC-32, as zip and PNG have it (ISO 3309), at the speed of memory.
 //
-// zlib's loop reads 1 to 2 GB a second. Most of the work can be done with exclusive ors alone: the polynomial of CRC-32
-// divides
+// zlib's loop reads 1 to 2 GB a second. Most of the work can be done with exclusive ors alone (Russell, "Chorba: A novel
+// CRC32 implementation", arXiv 2412.16398): the polynomial of CRC-32 divides
 //
-//   x^(64·3006) + x^(64·2866) + x^(64·2215) + 1
+//   x^300 + x^155 + x^117 + x^89 + 1
 //
-// so that any word of 64 bits may be removed from a message when it is added to the words that stand 140, 791 and 3006
-// places after it: the remainder stays the same. (A search over all sums of four powers of x^64 up to 3,100 found this
-// one only; Russell describes the idea in "Chorba: A novel CRC32 implementation", arXiv 2412.16398.) Going through a message so, the
-// word at i is its own bits and the new words at i − 140, i − 791 and i − 3006; of these the last 4,096 are kept.
-// What is left at the end are 3,006 words, which zlib gets.
+// and so what the squares of that are, which have its exponents times a power of two. Taken times 128, any two words of
+// 64 bits may be removed from a message when they are added to those that stand 290, 366, 422 and 600 words after
+// them: the remainder stays the same. Going through a message so, the word at i is its own bits and the new words at
+// i − 290, i − 366, i − 422 and i − 600; of these the last 1,024 are kept. What is left at the end are 600 words, which
+// zlib gets.
 
 import CZlib
 
 /// The CRC-32 of `bytes`.
 package func crc32(_ bytes: Bytes) -> UInt32 {
   unsafe bytes.withUnsafeBytes { unsafe crc32($0, continuing: 0) }
+}
+
+/// The CRC-32 of `bytes`, of which no more than a piece takes memory of this process if they are a file's.
+func crc32(releasing bytes: Bytes) -> UInt32 {
+  var checksum: UInt32 = 0
+  let pieceSize = 1 << 23
+  for start in stride(from: 0, to: bytes.count, by: pieceSize) {
+    guard let piece = bytes.slice(start, min(pieceSize, bytes.count - start)) else { break }
+    unsafe piece.withUnsafeBytes { unsafe checksum = crc32($0, continuing: checksum) }
+    if piece.count == pieceSize { bytes.releaseFile() }
+  }
+  return checksum
+}
+
+/// The CRC-32 of bytes and `count` more that follow them, from the checksums of both.
+func crc32(_ first: UInt32, followedBy second: UInt32, of count: Int) -> UInt32 {
+  UInt32(truncatingIfNeeded: crc32_combine(uLong(first), uLong(second), count))
 }
 
 /// The CRC-32 of bytes that follow others.
@@ -40,15 +57,15 @@ private func zlibChecksum(_ bytes: UnsafeRawBufferPointer, continuing checksum: 
       uLong(checksum), bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count))
 }
 
-/// By how many words the three go ahead that a word is added to.
-private let distances = (140, 791, 3006)
-private let farthest = 3006
+/// By how many words those go ahead that a word is added to.
+private let distances = (290, 366, 422, 600)
+private let farthest = 600
 /// Below this zlib has done before the rest would be.
-private let shortestReduced = 1 << 16
+private let shortestReduced = 1 << 14
 
 /// The words that were removed last, with what was added to them before.
-private struct WordSums: ~Copyable {
-  private static let count = 4096
+@safe private struct WordSums: ~Copyable {
+  private static let count = 1024
   private let words = UnsafeMutableRawPointer.allocate(byteCount: WordSums.count * 8, alignment: 64)
 
   init() { unsafe words.initializeMemory(as: UInt64.self, repeating: 0, count: WordSums.count) }
@@ -59,16 +76,14 @@ private struct WordSums: ~Copyable {
   ///
   /// - Parameter initial: added to the first of them.
   func remove(_ count: Int, from source: UnsafeRawPointer, adding initial: UInt64) {
+    // What lies farthest behind the first word is added to it, and to no other.
+    unsafe words.storeBytes(
+      of: initial.littleEndian, toByteOffset: WordSums.place(-distances.3) * 8, as: UInt64.self)
     var done = 0
-    if count > 0 {
-      let first = unsafe UInt64(littleEndian: source.loadUnaligned(as: UInt64.self)) ^ initial
-      unsafe words.storeBytes(of: first.littleEndian, as: UInt64.self)
-      done = 1
-    }
     while done < count {
-      // As far as none of the four places comes to the end of the memory.
+      // As far as none of the places comes to the end of the memory.
       var run = count - done
-      for distance in [0, distances.0, distances.1, distances.2] {
+      for distance in [0, distances.0, distances.1, distances.2, distances.3] {
         run = min(run, WordSums.count - WordSums.place(done - distance))
       }
       unsafe remove(run, at: done, from: source)
@@ -79,30 +94,21 @@ private struct WordSums: ~Copyable {
   private func remove(_ count: Int, at first: Int, from source: UnsafeRawPointer) {
     let input = unsafe source + first * 8
     let target = unsafe words + WordSums.place(first) * 8
-    let near = unsafe words + WordSums.place(first - distances.0) * 8
-    let middle = unsafe words + WordSums.place(first - distances.1) * 8
-    let far = unsafe words + WordSums.place(first - distances.2) * 8
-    typealias Vector = SIMD4<UInt64>
-    let size = MemoryLayout<Vector>.size
-    var place = 0
-    while place + size <= count * 8 {
-      let sum =
-        unsafe input.loadUnaligned(fromByteOffset: place, as: Vector.self)
-        ^ near.loadUnaligned(fromByteOffset: place, as: Vector.self)
-        ^ middle.loadUnaligned(fromByteOffset: place, as: Vector.self)
-        ^ far.loadUnaligned(fromByteOffset: place, as: Vector.self)
-      unsafe target.storeBytes(of: sum, toByteOffset: place, as: Vector.self)
-      place += size
+    let (a, b, c, d) = unsafe (
+      words + WordSums.place(first - distances.0) * 8, words + WordSums.place(first - distances.1) * 8,
+      words + WordSums.place(first - distances.2) * 8, words + WordSums.place(first - distances.3) * 8
+    )
+    func add<Word: BitwiseCopyable>(_ place: Int, _ sum: (Word, Word) -> Word) {
+      func word(_ address: UnsafeRawPointer) -> Word {
+        unsafe address.loadUnaligned(fromByteOffset: place, as: Word.self)
+      }
+      let result = unsafe sum(sum(sum(sum(word(input), word(a)), word(b)), word(c)), word(d))
+      unsafe target.storeBytes(of: result, toByteOffset: place, as: Word.self)
     }
-    while place < count * 8 {
-      let sum =
-        unsafe input.loadUnaligned(fromByteOffset: place, as: UInt64.self)
-        ^ near.load(fromByteOffset: place, as: UInt64.self)
-        ^ middle.load(fromByteOffset: place, as: UInt64.self)
-        ^ far.load(fromByteOffset: place, as: UInt64.self)
-      unsafe target.storeBytes(of: sum, toByteOffset: place, as: UInt64.self)
-      place += 8
-    }
+    let size = MemoryLayout<SIMD4<UInt64>>.size
+    let whole = count * 8 / size * size
+    for place in stride(from: 0, to: whole, by: size) { add(place) { (x: SIMD4<UInt64>, y) in x ^ y } }
+    for place in stride(from: whole, to: count * 8, by: 8) { add(place) { (x: UInt64, y) in x ^ y } }
   }
 
   /// What the first `removed` words leave of `bytes`.
@@ -110,16 +116,16 @@ private struct WordSums: ~Copyable {
     let left = unsafe UnsafeRawBufferPointer(rebasing: bytes[(removed * 8)...])
     let rest = UnsafeMutableRawBufferPointer.allocate(byteCount: left.count, alignment: 64)
     unsafe rest.copyMemory(from: left)
-    for distance in [distances.0, distances.1, distances.2] {
+    for distance in [distances.0, distances.1, distances.2, distances.3] {
       for place in 0..<distance {
-        let word = unsafe words.load(
-          fromByteOffset: WordSums.place(removed + place - distance) * 8, as: UInt64.self)
-        unsafe rest.storeBytes(
-          of: rest.load(fromByteOffset: place * 8, as: UInt64.self) ^ word, toByteOffset: place * 8,
-          as: UInt64.self)
+        let index = WordSums.place(removed + place - distance)
+        let sum =
+          unsafe rest.load(fromByteOffset: place * 8, as: UInt64.self)
+          ^ words.load(fromByteOffset: index * 8, as: UInt64.self)
+        unsafe rest.storeBytes(of: sum, toByteOffset: place * 8, as: UInt64.self)
       }
     }
-    return rest
+    return unsafe rest
   }
 
   /// Where the word at `index` is kept; those before the first are zeros.

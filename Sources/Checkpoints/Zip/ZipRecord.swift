@@ -107,8 +107,17 @@ package final class ZipRecord: Sendable {
   ///
   /// What nothing has asked for yet is inflated for it, but not kept.
   package func verifiedChecksum() throws(CheckpointError) -> UInt32 {
+    try verified { () throws(CheckpointError) in try computedChecksum() }
+  }
+
+  /// Takes the CRC-32 of the content from one who has computed it.
+  func confirm(_ known: UInt32) throws(CheckpointError) {
+    _ = try verified { () throws(CheckpointError) in known }
+  }
+
+  private func verified(_ compute: () throws(CheckpointError) -> UInt32) throws(CheckpointError) -> UInt32 {
     try checksum.value { () throws(CheckpointError) in
-      let actual = try computedChecksum()
+      let actual = try compute()
       guard entry.recordedCRC == 0 || entry.recordedCRC == actual else {
         throw CheckpointError(
           .checksumMismatch,
@@ -120,7 +129,7 @@ package final class ZipRecord: Sendable {
   }
 
   private func computedChecksum() throws(CheckpointError) -> UInt32 {
-    if entry.isStored { return crc32(try bytes()) }
+    if entry.isStored { return crc32(releasing: try bytes()) }
     if let content = inflated.known { return crc32(content) }
     do throws(CheckpointError) {
       return try inflatedChecksum(deflatedData(), size: entry.uncompressedSize)

@@ -1,0 +1,65 @@
+// The formats that weights are written in, what each can hold, and what a file says beside its tensors.
+
+/// A format that weights are written in.
+public enum OutputFormat: String, Sendable, CaseIterable {
+  /// A safetensors file with what docs/rsw-format.md adds.
+  case rsw
+  case safetensors
+  /// What torch.save writes, and `torch.load` opens, with `weights_only` and `mmap` too.
+  case torch
+  /// What numpy.savez writes.
+  case npz
+
+  /// The format that a file's name asks for by what stands behind its last dot; rsw for all that asks for none.
+  public init(path: String) {
+    switch path.split(separator: "/").last?.split(separator: ".").dropFirst().last?.lowercased() {
+    case "safetensors": self = .safetensors
+    case "pth", "pt", "bin": self = .torch
+    case "npz": self = .npz
+    default: self = .rsw
+    }
+  }
+
+  /// Whether a tensor can be written in this format as it is.
+  public func holds(_ tensor: Tensor) -> Bool {
+    guard tensor.layout == .strided, tensor.quantization == nil else { return false }
+    switch self {
+    case .rsw, .safetensors: return tensor.dtype.safetensorsName != nil
+    case .torch: return true
+    case .npz: return NPY.holds(tensor.dtype)
+    }
+  }
+
+  /// - Throws: `.notRepresentable` for the first tensor that the format can't hold, with the formats that can.
+  func check(_ stateDict: StateDict) throws(CheckpointError) {
+    for (name, tensor) in stateDict where !holds(tensor) {
+      if tensor.layout != .strided { throw tensor.layout.error.forTensor(name) }
+      let others = OutputFormat.allCases.filter { $0.holds(tensor) }.map(\.rawValue)
+      let wayOut =
+        tensor.quantization != nil
+        ? "no format that is written can hold. Write its values as float32 with --dense."
+        : "\(rawValue) can't hold; \(others.joined(separator: ", ")) can."
+      throw CheckpointError(.notRepresentable, "is \(tensor.dtype), which \(wayOut)", key: name)
+    }
+  }
+}
+
+/// How a file is written, and what it says of itself beside its tensors.
+public struct WriteOptions: Sendable {
+  /// The file that is converted: all its checksums are verified on the way. An rsw file notes its name and size.
+  public var source: Checkpoint?
+  /// The metadata of a safetensors file, by name.
+  public var metadata: [(name: String, value: String)] = []
+  /// The model's architecture as a JSON object, for an rsw file.
+  public var architecture: String?
+  /// Whether an existing file may be replaced.
+  public var replacing = false
+  /// Whether the file is on the disk, not only on its way there, when the call returns.
+  public var synchronizing = false
+  /// The size in bytes that no file is to exceed: more than one file, with an index beside them, is written if need be.
+  /// Safetensors and torch only.
+  public var shardBytes: Int?
+
+  /// Nothing said, nothing replaced.
+  public init() {}
+}

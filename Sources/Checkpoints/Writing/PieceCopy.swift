@@ -1,0 +1,295 @@
+// Copying what a file is made of to its places. A file takes one write at a time, so one thread writes, a megabyte after the
+// other, while the others compute the checksums of what was meant and of what the file holds now.
+
+import CZlib
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// Bytes that are copied into a file.
+package struct FilePiece: Sendable {
+  /// The tensor that they belong to.
+  let name: String
+  let offset: Int
+  let byteCount: Int
+  let content: Content
+
+  package enum Content: Sendable {
+    /// The elements in row-major order.
+    case tensor(Tensor)
+    /// A storage as it is, for all tensors that share it.
+    case storage(Storage)
+  }
+
+  package init(name: String, offset: Int, byteCount: Int, content: Content) {
+    (self.name, self.offset, self.byteCount, self.content) = (name, offset, byteCount, content)
+  }
+
+  /// The bytes in `range`, counted from the beginning of the piece.
+  fileprivate func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
+    do throws(CheckpointError) {
+      switch content {
+      case .tensor(let tensor):
+        try tensor.checkExpansion()
+        let size = tensor.dtype.size
+        return try tensor.bytes(ofElements: range.lowerBound / size..<range.upperBound / size)
+      case .storage(let storage): return try storage.bytes(in: range)
+      }
+    } catch {
+      throw error.forTensor(name)
+    }
+  }
+
+  /// Holds the checksum of all bytes against the one that the source has for them, if it has one.
+  fileprivate func confirm(_ checksum: UInt32) throws(CheckpointError) {
+    do throws(CheckpointError) {
+      switch content {
+      case .tensor(let tensor): if tensor.fillsStorage { try tensor.storage.confirm(checksum) }
+      case .storage(let storage): try storage.confirm(checksum)
+      }
+    } catch {
+      throw error.forTensor(name)
+    }
+  }
+}
+
+extension Tensor {
+  /// Whether the tensor is its storage, byte for byte, so that their checksums are one.
+  fileprivate var fillsStorage: Bool { isContiguous && storageOffset == 0 && byteCount == storage.byteCount }
+}
+
+/// One run over all pieces of a file.
+struct PieceCopy: Sendable {
+  /// A stretch of the file with what lies in it.
+  private struct Block {
+    let range: Range<Int>
+    var parts: [Part] = []
+  }
+
+  /// Bytes of one piece.
+  private struct Part {
+    let piece: Int
+    let range: Range<Int>
+  }
+
+  /// What a thread does next.
+  private enum Task {
+    /// Finding out what comes into a block.
+    case prepare(Int)
+    case write(Int, [Bytes])
+    case check(Int, [Bytes])
+    /// Other threads do what can be done.
+    case wait
+    case end
+  }
+
+  private struct State {
+    /// The first block that nobody has begun to prepare, and the first that nobody has begun to write.
+    var unprepared = 0
+    var unwritten = 0
+    /// What is prepared, by block.
+    var prepared: [Int: [Bytes]] = [:]
+    var isWriting = false
+    /// What is written and waits to be checked.
+    var unchecked: [(block: Int, parts: [Bytes])] = []
+    /// How many threads are at work.
+    var working = 0
+    /// What went wrong in the first of the blocks in which something did. Those before it are still prepared, so that a
+    /// file always gives the same error.
+    var failure: (block: Int, error: CheckpointError)?
+    var bytesDone = 0
+  }
+
+  /// The size of a block. Blocks begin at multiples of it: writing a file in other pieces takes twice the time.
+  private static let blockSize = 1 << 20
+  /// How many blocks may be prepared and not written, and how many written and not checked: the memory that
+  /// converted tensors take.
+  private static let mostPrepared = 4
+  private static let mostUnchecked = 4
+  /// How much of the source and of the file may be in this process's memory.
+  private static let mostMapped = 1 << 23
+  /// One writes, and two do all else faster than it writes.
+  private static let threads = 3
+
+  private let pieces: [FilePiece]
+  private let blocks: [Block]
+  private let output: OutputFile
+  /// The file as it is read again.
+  private let written: Bytes
+  private let state = Locked(State())
+  /// Of each part of each block.
+  private let checksums: Locked<[[UInt32]]>
+  private let progress: @Sendable (Int) -> Void
+
+  /// Copies all pieces; zeros come between them.
+  ///
+  /// - Returns: the CRC-32 of each.
+  static func run(
+    _ pieces: [FilePiece], to output: OutputFile, _ progress: @escaping @Sendable (Int) -> Void
+  ) throws(CheckpointError) -> [UInt32] {
+    let copy = try PieceCopy(pieces, output, progress)
+    try inParallel(threads) { _ throws(CheckpointError) in copy.work() }
+    if let failure = copy.state.withLock({ $0.failure }) { throw failure.error }
+    return try copy.confirmedChecksums()
+  }
+
+  private init(
+    _ pieces: [FilePiece], _ output: OutputFile, _ progress: @escaping @Sendable (Int) -> Void
+  ) throws(CheckpointError) {
+    self.pieces = pieces
+    self.output = output
+    self.progress = progress
+    let end = pieces.reduce(0) { max($0, $1.offset + $1.byteCount) }
+    blocks = PieceCopy.blocks(of: pieces, end: end)
+    checksums = Locked(blocks.map { [UInt32](repeating: 0, count: $0.parts.count) })
+    written = try output.written(end)
+  }
+
+  private static func blocks(of pieces: [FilePiece], end: Int) -> [Block] {
+    var blocks = stride(from: 0, to: end, by: blockSize).map { start in
+      Block(range: start..<min(start + blockSize, end))
+    }
+    for index in pieces.indices.sorted(by: { pieces[$0].offset < pieces[$1].offset }) {
+      let piece = pieces[index]
+      let whole = piece.offset..<piece.offset + piece.byteCount
+      var start = whole.lowerBound
+      while start < whole.upperBound {
+        let block = start / blockSize
+        let part = start..<min(whole.upperBound, blocks[block].range.upperBound)
+        blocks[block].parts.append(
+          Part(piece: index, range: part.lowerBound - piece.offset..<part.upperBound - piece.offset))
+        start = part.upperBound
+      }
+    }
+    return blocks
+  }
+
+  private func work() {
+    while true {
+      let task = state.withLock { next(&$0) }
+      do throws(CheckpointError) {
+        switch task {
+        case .prepare(let index): try prepare(index)
+        case .write(let index, let parts): try write(index, parts)
+        case .check(let index, let parts): try check(index, parts)
+        case .wait: usleep(30)
+        case .end: return
+        }
+      } catch {
+        fail(task, error)
+      }
+      if case .wait = task { continue }
+      state.withLock { $0.working -= 1 }
+    }
+  }
+
+  private func next(_ state: inout State) -> Task {
+    let end = state.failure?.block ?? blocks.count
+    if state.failure == nil, !state.isWriting, state.unchecked.count < PieceCopy.mostUnchecked,
+      let parts = state.prepared.removeValue(forKey: state.unwritten)
+    {
+      state.isWriting = true
+      state.working += 1
+      state.unwritten += 1
+      return .write(state.unwritten - 1, parts)
+    }
+    // The writer must not wait; then comes what gives memory back.
+    let ahead = state.unprepared - state.unwritten
+    let mayPrepare = state.unprepared < end && (ahead < PieceCopy.mostPrepared || state.failure != nil)
+    if mayPrepare, ahead < 2 || state.unchecked.isEmpty {
+      state.working += 1
+      state.unprepared += 1
+      return .prepare(state.unprepared - 1)
+    }
+    if state.failure == nil, !state.unchecked.isEmpty {
+      let (block, parts) = state.unchecked.removeFirst()
+      state.working += 1
+      return .check(block, parts)
+    }
+    let isDone = state.failure != nil || state.unwritten == blocks.count
+    return isDone && state.unprepared >= end && state.working == 0 ? .end : .wait
+  }
+
+  private func fail(_ task: Task, _ error: CheckpointError) {
+    guard
+      let block =
+        switch task {
+        case .prepare(let index), .write(let index, _), .check(let index, _): index
+        case .wait, .end: nil as Int?
+        }
+    else { return }
+    state.withLock { if block < $0.failure?.block ?? .max { $0.failure = (block, error) } }
+  }
+
+  private func prepare(_ index: Int) throws(CheckpointError) {
+    var parts: [Bytes] = []
+    for part in blocks[index].parts {
+      let bytes = try pieces[part.piece].bytes(in: part.range)
+      bytes.prefetch()
+      parts.append(bytes)
+    }
+    state.withLock { [parts] state in if state.failure == nil { state.prepared[index] = parts } }
+  }
+
+  /// The place of a part in the file.
+  private func place(_ part: Part) -> Range<Int> {
+    let start = pieces[part.piece].offset
+    return start + part.range.lowerBound..<start + part.range.upperBound
+  }
+
+  private func write(_ index: Int, _ parts: [Bytes]) throws(CheckpointError) {
+    defer { state.withLock { $0.isWriting = false } }
+    let block = blocks[index]
+    var runs: [Bytes] = []
+    var end = block.range.lowerBound
+    for (part, bytes) in zip(block.parts, parts) {
+      let place = place(part)
+      runs += [Bytes.zeros(place.lowerBound - end), bytes]
+      end = place.upperBound
+    }
+    runs.append(Bytes.zeros(block.range.upperBound - end))
+    try output.write(runs.filter { $0.count > 0 }, at: block.range.lowerBound)
+    state.withLock { $0.unchecked.append((index, parts)) }
+  }
+
+  private func check(_ index: Int, _ parts: [Bytes]) throws(CheckpointError) {
+    let block = blocks[index]
+    var sums: [UInt32] = []
+    for (part, bytes) in zip(block.parts, parts) {
+      let checksum = crc32(bytes)
+      let place = place(part)
+      guard let copy = written.slice(place.lowerBound, place.count), crc32(copy) == checksum else {
+        throw OutputFile.failure.forTensor(pieces[part.piece].name)
+      }
+      sums.append(checksum)
+    }
+    checksums.withLock { [sums] in $0[index] = sums }
+    let size = parts.reduce(0) { $0 + $1.count }
+    let done = state.withLock { state in
+      state.bytesDone += size
+      return state.bytesDone
+    }
+    if done / PieceCopy.mostMapped > (done - size) / PieceCopy.mostMapped {
+      parts.first?.releaseFile()
+      written.releaseFile()
+    }
+    progress(done)
+  }
+
+  /// The checksums of whole pieces, none of which is another than the source has.
+  private func confirmedChecksums() throws(CheckpointError) -> [UInt32] {
+    var sums = [UInt32](repeating: 0, count: pieces.count)
+    for (block, checksums) in zip(blocks, checksums.withLock { $0 }) {
+      for (part, checksum) in zip(block.parts, checksums) {
+        sums[part.piece] = crc32(sums[part.piece], followedBy: checksum, of: part.range.count)
+      }
+    }
+    for (piece, checksum) in zip(pieces, sums) where piece.byteCount > 0 { try piece.confirm(checksum) }
+    return sums
+  }
+}
