@@ -3,8 +3,8 @@
     tools/python tools/compare_writers.py [--rsw PATH]
 
 rsw and safetensors files are opened by safetensors, .pth by torch.load(weights_only=True, mmap=True), .npz by
-NumPy. Names, dtypes, shapes and bytes must be those of the fixture's .json; the exit status is 1 if any
-differ.
+NumPy. Names, dtypes, shapes and bytes must be those of the fixture's .json. Then what --dtype, --layout, --shard and
+--only write of one checkpoint is held against what PyTorch makes of it. The exit status is 1 if any differ.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import safe_open
+
+from writer_options import compare_options
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -111,6 +113,8 @@ def main():
                     print(f"{case.stem}.{suffix}: {difference}")
                 checked += 1
                 failed += bool(found)
+        options = compare_options(arguments.rsw, Path(folder))
+        checked, failed = checked + options[0], failed + options[1]
     print(f"{checked - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

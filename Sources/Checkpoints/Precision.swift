@@ -98,9 +98,10 @@ extension Tensor {
     var loss = PrecisionLoss(name: name, elements: elementCount)
     let infinite = dtype.roundedToInfinity
     let zero = dtype.roundedToZero
-    let piece = 1 << 18
+    let piece = 1 << 20
     for start in stride(from: 0, to: elementCount, by: piece) {
       let range = start..<min(elementCount, start + piece)
+      defer { storage.releaseFile() }
       if self.dtype == .float64 {
         let bytes = try bytes(ofElements: range)
         for index in 0..<range.count {

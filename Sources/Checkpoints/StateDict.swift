@@ -70,6 +70,35 @@ public struct StateDict: Sendable {
   }
 }
 
+extension StateDict {
+  /// A state dict of one-dimensional float32 tensors, in the order of their names.
+  ///
+  /// ```swift
+  /// try StateDict(arrays: ["mean": [0.485, 0.456, 0.406]]).write(to: "statistics.safetensors")
+  /// let arrays = try Checkpoint(path: "statistics.safetensors").stateDict().arrays()
+  /// ```
+  public init(arrays: [String: [Float]]) throws(CheckpointError) {
+    for (name, values) in arrays.sorted(by: { $0.key < $1.key }) {
+      try append(name, Tensor(shape: [values.count], values))
+    }
+  }
+
+  /// The elements of all tensors as Float, row-major, by name.
+  ///
+  /// - Throws: whatever ``Tensor/floats()`` throws.
+  public func arrays() throws(CheckpointError) -> [String: [Float]] {
+    var arrays: [String: [Float]] = [:]
+    for (name, tensor) in self {
+      do throws(CheckpointError) {
+        arrays[name] = try tensor.floats()
+      } catch {
+        throw error.forTensor(name)
+      }
+    }
+    return arrays
+  }
+}
+
 extension StateDict: RandomAccessCollection {
   public var startIndex: Int { 0 }
   public var endIndex: Int { elements.count }

@@ -65,6 +65,16 @@ public final class Storage: Sendable {
     return bytes
   }
 
+  /// Gives back the memory that the file of these bytes takes of this process, until it is looked at again.
+  func releaseFile() {
+    switch source {
+    case .bytes(let bytes): bytes.releaseFile()
+    case .record(let record): if record.entry.isStored { (try? record.bytes())?.releaseFile() }
+    case .converted(let tensor, _): tensor.storage.releaseFile()
+    case .generated, .unavailable: break
+    }
+  }
+
   /// The CRC-32 of all bytes, which is computed once.
   func checksum() throws(CheckpointError) -> UInt32 {
     let bytes = try bytes()

@@ -47,6 +47,30 @@ struct Convert: ParsableCommand {
   @Option(help: ArgumentHelp("Leave out tensors whose new names match; may be repeated.", valueName: "glob"))
   var without: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Write floating-point tensors as f32, f16 or bf16, rounded to the nearest; BatchNorm's statistics stay as they are.",
+      valueName: "type"))
+  var dtype: Precision?
+
+  @Flag(help: "With --dtype: statistics and integers too.")
+  var dtypeAll = false
+
+  @Option(
+    help: ArgumentHelp(
+      "ohwi writes the weights of convolutions as [out, height, width, in], which MLX takes.",
+      valueName: "layout"))
+  var layout: WeightOrder = .oihw
+
+  @Option(
+    help: ArgumentHelp(
+      "Write several files of at most this size, such as 2GB or 500MiB, with an index beside them; safetensors and torch only.",
+      valueName: "size"))
+  var shard: FileSize?
+
+  @Flag(help: "Wait until everything is on the disk.")
+  var sync = false
+
   @Flag(help: "Write nothing: print which tensor gets which name.")
   var dryRun = false
 
@@ -64,6 +88,11 @@ struct Convert: ParsableCommand {
     if let to, Dialect(named: to) == nil {
       throw ValidationError(
         "There is no dialect '\(to)'; there are \(Dialect.all.map(\.name).joined(separator: ", ")) and timm.")
+    }
+    if dtypeAll, dtype == nil { throw ValidationError("--dtype-all goes with --dtype.") }
+    let written = format ?? OutputFormat(path: output ?? "")
+    if layout != .oihw, written == .rsw {
+      throw ValidationError("An rsw file keeps PyTorch's layout: choose another format for --layout.")
     }
     if selection.all, to != nil { throw ValidationError("--all and --to exclude each other.") }
   }
@@ -86,11 +115,24 @@ struct Convert: ParsableCommand {
         print(naming.table)
         return
       }
-      let description = describe(source, checkpoint, model)
-      try write(concerning(input) { try naming.stateDict(dense: dense) }, from: checkpoint, model)
+      var description = describe(source, checkpoint, model)
+      let stateDict = try concerning(input) {
+        var stateDict = try naming.stateDict(dense: dense)
+        if layout == .ohwi { stateDict = try stateDict.withChannelsLast() }
+        guard let dtype else { return stateDict }
+        let statistics = naming.statistics
+        let (converted, losses) = try stateDict.converted(to: dtype.dtype) { name, tensor in
+          dtypeAll || tensor.dtype.isFloatingPoint && !statistics.contains(name)
+        }
+        description += "\n" + report(losses, dtype)
+        return converted
+      }
+      let files = try write(stateDict, from: checkpoint, model)
       if !quiet {
         print(description)
-        print("wrote  \(printable(output ?? "")): \(naming.count) tensors, read again and compared")
+        let shards = files.count > 1 ? " and the \(files.count - 1) files that it names" : ""
+        print(
+          "wrote  \(printable(files.last ?? ""))\(shards): \(naming.count) tensors, read again and compared")
       }
     }
   }
@@ -118,18 +160,41 @@ struct Convert: ParsableCommand {
     return lines.joined(separator: "\n")
   }
 
-  private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ model: Identification) throws {
-    guard let output else { return }
+  /// What a conversion to fewer bits lost.
+  private func report(_ losses: [PrecisionLoss], _ precision: Precision) -> String {
+    let elements = losses.reduce(0) { $0 + $1.elements }
+    var text = "dtype  \(losses.count) tensors to \(precision.dtype), \(grouped(elements)) elements"
+    func add(_ what: String, _ count: (PrecisionLoss) -> Int) {
+      let touched = losses.filter { count($0) > 0 }
+      let names = touched.prefix(3).map { printable($0.name) }.joined(separator: ", ")
+      if touched.isEmpty { return }
+      text +=
+        "\n       \(grouped(touched.reduce(0) { $0 + count($1) })) \(what): \(names)\(touched.count > 3 ? ", …" : "")"
+    }
+    add("too large for it became infinite", \.overflows)
+    add("too small for it became zero", \.underflows)
+    if losses.allSatisfy({ $0.overflows == 0 && $0.underflows == 0 }) {
+      text += "; none overflowed, none became zero"
+    }
+    return text
+  }
+
+  private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ model: Identification) throws
+    -> [String]
+  {
+    guard let output else { return [] }
     let format = format ?? OutputFormat(path: output)
     var options = WriteOptions()
     (options.source, options.replacing) = (checkpoint, force)
+    (options.synchronizing, options.shardBytes) = (sync, shard?.bytes)
     options.architecture = model.recognition?.architecture.json.text()
     // The metadata of an rsw file is about that file; any other's is kept.
     let kept = checkpoint.container == .rsw ? [] : checkpoint.metadata
     options.metadata = kept.isEmpty ? [("format", "pt")] : kept
+    if layout != .oihw { options.metadata.append(("layout", layout.rawValue)) }
     let draws = Terminal.showsProgress && !quiet
     defer { if draws { Terminal.clearProgress() } }
-    try concerning(input) {
+    return try concerning(input) {
       try stateDict.write(to: output, as: format, options: options) { done, total in
         if draws { Terminal.draw(progress: done, of: total) }
       }

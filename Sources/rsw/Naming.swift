@@ -18,6 +18,13 @@ struct Naming {
     let new: String
     let tensor: Tensor
     let note: String
+    /// The name that PyTorch has for it, where that is known.
+    var pyTorch: String?
+
+    /// Whether it is a running mean or variance of BatchNorm.
+    var isStatistic: Bool {
+      [".running_mean", ".running_var"].contains { (pyTorch ?? new).hasSuffix($0) }
+    }
   }
 
   private var rows: [Row]
@@ -76,8 +83,11 @@ struct Naming {
       result = try tensor.fromPyTorch(to: axes)
       note += ", axes \(axes.rawValue)"
     }
-    return Row(old: old, new: theirs.name, tensor: result, note: note)
+    return Row(old: old, new: theirs.name, tensor: result, note: note, pyTorch: ours)
   }
+
+  /// The new names of BatchNorm's running means and variances.
+  var statistics: Set<String> { Set(rows.filter(\.isStatistic).map(\.new)) }
 
   /// How many tensors there are.
   var count: Int { rows.count }

@@ -30,7 +30,7 @@ public struct Bytes: Sendable {
   public init<Failure: Error>(
     count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
   ) throws(Failure) {
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
     do throws(Failure) {
       try unsafe fill(memory)
     } catch {

@@ -101,6 +101,12 @@ package struct OutputFile: Sendable {
           off_t(offset + written))
       }
       if result < 0 && errno == EINTR { continue }
+      guard result >= 0 || errno != EFAULT else {
+        throw CheckpointError(
+          .truncated,
+          "can't be written, as a file that is read for it was cut short. Replace files by renaming others over them."
+        ).inFile(path)
+      }
       guard result > 0 else {
         throw CheckpointError(.cannotWrite, "can't be written: \(systemMessage(errno)).").inFile(path)
       }

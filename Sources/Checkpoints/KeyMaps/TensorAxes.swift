@@ -42,3 +42,18 @@ extension Tensor {
     CheckpointError(.malformed, "has shape \(shape), which does not go with the axes \(axes.rawValue).")
   }
 }
+
+extension StateDict {
+  /// The same tensors with those of four dimensions, the weights of convolutions, as `[out, height, width, in]`.
+  public func withChannelsLast() throws(CheckpointError) -> StateDict {
+    var result = self
+    for (name, tensor) in self where tensor.shape.count == 4 {
+      do throws(CheckpointError) {
+        result.update(name, try tensor.fromPyTorch(to: .ohwi))
+      } catch {
+        throw error.forTensor(name)
+      }
+    }
+    return result
+  }
+}

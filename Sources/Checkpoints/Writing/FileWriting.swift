@@ -12,12 +12,14 @@ extension StateDict {
   /// - Parameters:
   ///   - format: that which the file's name asks for, unless given.
   ///   - progress: called now and then, from any thread, with the bytes done and to do.
+  /// - Returns: the paths of the files that were written; the last is the one to open.
   /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that the format has not, `.limitExceeded` for
   ///   more than the source justifies, or what is wrong with a tensor.
+  @discardableResult
   public func write(
     to path: String, as format: OutputFormat? = nil, options: WriteOptions = WriteOptions(),
     progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
-  ) throws(CheckpointError) {
+  ) throws(CheckpointError) -> [String] {
     // Tensors that share memory in a small file would each take room of their own.
     if let most = options.source?.mostWritten, byteCount > most {
       throw CheckpointError(
@@ -34,6 +36,7 @@ extension StateDict {
       files = [PlannedFile(path: path, layout: try layout(as: format, path: path, options), content: self)]
     }
     try files.write(options, progress)
+    return files.map(\.path)
   }
 
   /// Where everything goes in a file of this format.

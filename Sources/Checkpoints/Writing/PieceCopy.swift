@@ -30,6 +30,13 @@ package struct FilePiece: Sendable {
     (self.name, self.offset, self.byteCount, self.content) = (name, offset, byteCount, content)
   }
 
+  fileprivate var storage: Storage {
+    switch content {
+    case .tensor(let tensor): tensor.storage
+    case .storage(let storage): storage
+    }
+  }
+
   /// The bytes in `range`, counted from the beginning of the piece.
   fileprivate func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
     do throws(CheckpointError) {
@@ -275,7 +282,7 @@ struct PieceCopy: Sendable {
       return state.bytesDone
     }
     if done / PieceCopy.mostMapped > (done - size) / PieceCopy.mostMapped {
-      parts.first?.releaseFile()
+      if let part = block.parts.first { pieces[part.piece].storage.releaseFile() }
       written.releaseFile()
     }
     progress(done)
