@@ -95,7 +95,7 @@ extension WeightLayout {
 
 extension StateDict {
   /// Calls `body` with the named parameter's Floats.
-  fileprivate func withParameter<Result>(
+  func withParameter<Result>(
     _ name: String, _ body: (UnsafeBufferPointer<Float>) -> Result
   ) throws -> Result {
     guard let tensor = self[name] else { throw InputError("the model has no parameter \"\(name)\".") }
@@ -107,7 +107,7 @@ extension StateDict {
   }
 
   /// The named parameter as Floats.
-  fileprivate func parameter(_ name: String) throws -> [Float] {
+  func parameter(_ name: String) throws -> [Float] {
     try withParameter(name) { [Float]($0) }
   }
 }

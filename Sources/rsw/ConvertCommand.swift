@@ -2,18 +2,18 @@
 
 import ArgumentParser
 import Checkpoints
+import NN
 import ResNets
-
-extension OutputFormat: ExpressibleByArgument {}
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract:
-      "Convert a checkpoint to an .rsw file, which any safetensors reader opens too, or to another format.",
+      "Convert a checkpoint to an .rsw file, which any safetensors reader opens too, to another format, or to ONNX.",
     discussion: """
       Checksums recorded in the checkpoint are verified, and the new file is read again before it \
       appears under its name. A ResNet's tensors get torchvision's names, or those that --to asks for; \
-      whatever lies beside it in the checkpoint keeps its own.
+      whatever lies beside it in the checkpoint keeps its own. An ONNX model holds the ResNet itself, with \
+      float32 weights.
       """)
 
   @Argument(
@@ -24,11 +24,12 @@ struct Convert: ParsableCommand {
 
   @Argument(
     help:
-      "The file to write; .safetensors, .pth, .pt, .bin and .npz at its end say the format, else it is rsw.")
+      "The file to write; .safetensors, .pth, .pt, .bin, .npz and .onnx at its end say the format, else it is rsw."
+  )
   var output: String?
 
   @Option(help: "The format to write, whatever the file's name.")
-  var format: OutputFormat?
+  var format: ConvertedFormat?
 
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var hintOptions: HintOptions
@@ -46,6 +47,14 @@ struct Convert: ParsableCommand {
 
   @Option(help: ArgumentHelp("Leave out tensors whose new names match; may be repeated.", valueName: "glob"))
   var without: [String] = []
+
+  @Flag(
+    help:
+      "Fold each BatchNorm of a ResNet into the convolution before it, whose weight and bias become float32; leave out what lies beside the network."
+  )
+  var foldBN = false
+
+  @OptionGroup(title: "ONNX options") var onnx: ONNXExportOptions
 
   @Flag(help: "Write nothing: print which tensor gets which name.")
   var dryRun = false
@@ -66,6 +75,21 @@ struct Convert: ParsableCommand {
         "There is no dialect '\(to)'; there are \(Dialect.all.map(\.name).joined(separator: ", ")) and timm.")
     }
     if selection.all, to != nil { throw ValidationError("--all and --to exclude each other.") }
+    if selection.all, foldBN { throw ValidationError("--all and --fold-bn exclude each other.") }
+    if writesONNX {
+      let isPartial = selection.all || to != nil || !only.isEmpty || !without.isEmpty
+      if isPartial || dense || dryRun {
+        throw ValidationError(
+          "An ONNX model is a whole ResNet: leave out --all, --to, --only, --without, --dense and --dry-run.")
+      }
+    } else if onnx.isGiven {
+      throw ValidationError(
+        "--batch, --size and --largest-file are for ONNX: name a file that ends with .onnx.")
+    }
+  }
+
+  private var writesONNX: Bool {
+    if case .onnx? = format ?? output.map({ ConvertedFormat(path: $0) }) { true } else { false }
   }
 
   func run() throws {
@@ -75,24 +99,48 @@ struct Convert: ParsableCommand {
       }
       let checkpoint = try selection.checkpoint.open(input)
       let source = try selection.stateDict(of: checkpoint)
-      let (model, naming) = try concerning(input) {
+      let (model, network) = try concerning(input) {
         let hints = try hintOptions.hints().and(checkpoint)
-        let model = try Identification(source, hints, isRequired: hintOptions.isGiven || to != nil)
-        var naming = try Naming(source, selection.all ? nil : model.recognition, to: to, hints.map)
-        try naming.keep(only: only, without: without)
-        return (model, naming)
+        let model = try Identification(
+          source, hints, isRequired: hintOptions.isGiven || to != nil || foldBN || writesONNX)
+        let network = foldBN ? try model.network?.foldingBatchNorm() : model.network
+        try checkNames(of: network)
+        return (model, network)
       }
-      if dryRun {
-        print(naming.table)
-        return
+      let result: String
+      if writesONNX {
+        result = try export(network, from: checkpoint)
+      } else {
+        let naming = try concerning(input) {
+          var naming = try Naming(
+            source, selection.all ? nil : model.recognition, to: to, hintOptions.hints().map,
+            folded: foldBN ? network?.stateDict : nil)
+          try naming.keep(only: only, without: without)
+          return naming
+        }
+        if dryRun {
+          print(naming.table)
+          return
+        }
+        try write(concerning(input) { try naming.stateDict(dense: dense) }, from: checkpoint, network)
+        result = "\(naming.count) tensors, read again and compared"
       }
-      let description = describe(source, checkpoint, model)
-      try write(concerning(input) { try naming.stateDict(dense: dense) }, from: checkpoint, model)
       if !quiet {
-        print(description)
-        print("wrote  \(printable(output ?? "")): \(naming.count) tensors, read again and compared")
+        print(describe(source, checkpoint, model))
+        print("wrote  \(printable(output ?? "")): \(result)")
       }
     }
+  }
+
+  /// Refuses a dialect's names for a network that has no BatchNorm to be named.
+  private func checkNames(of network: ResNet?) throws {
+    guard network?.architecture.normalization == .folded, let to, let dialect = Dialect(named: to),
+      dialect.name != Dialect.torchvision.name
+    else { return }
+    throw CheckpointError(
+      .notRepresentable,
+      "has BatchNorm folded into its convolutions, for which there are torchvision's names only: leave out --to."
+    )
   }
 
   /// What was found in the input, a line each.
@@ -118,19 +166,43 @@ struct Convert: ParsableCommand {
     return lines.joined(separator: "\n")
   }
 
-  private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ model: Identification) throws {
-    guard let output else { return }
-    let format = format ?? OutputFormat(path: output)
+  private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ network: ResNet?) throws {
+    guard let output, case .tensors(let format) = format ?? ConvertedFormat(path: output) else { return }
     var options = WriteOptions()
     (options.source, options.replacing) = (checkpoint, force)
-    options.architecture = model.recognition?.architecture.json.text()
+    options.architecture = network?.architecture.json.text()
     // The metadata of an rsw file is about that file; any other's is kept.
     let kept = checkpoint.container == .rsw ? [] : checkpoint.metadata
     options.metadata = kept.isEmpty ? [("format", "pt")] : kept
+    if network?.architecture.normalization == .folded, !kept.contains(where: { $0.name == "normalization" }) {
+      options.metadata.append(("normalization", "folded"))
+    }
+    try withProgress { progress in
+      try stateDict.write(to: output, as: format, options: options, progress: progress)
+    }
+  }
+
+  /// Writes the network as an ONNX model.
+  ///
+  /// - Returns: what was written, in a few words.
+  private func export(_ network: ResNet?, from checkpoint: Checkpoint) throws -> String {
+    guard let output, let network else { return "" }
+    try concerning(input) { try checkpoint.verifyChecksums() }
+    let model = try concerning(input) {
+      try network.graph.onnx(network.stateDict, options: onnx.options(for: network.architecture))
+    }
+    try withProgress { progress in try model.write(to: output, replacing: force, progress: progress) }
+    return "ONNX of operator set \(ONNXModel.operatorVersion), \(model.operatorCount) operators"
+  }
+
+  /// Calls `work` with what draws progress where it may be drawn.
+  private func withProgress(_ work: (@escaping @Sendable (_ done: Int, _ total: Int) -> Void) throws -> Void)
+    throws
+  {
     let draws = Terminal.showsProgress && !quiet
     defer { if draws { Terminal.clearProgress() } }
     try concerning(input) {
-      try stateDict.write(to: output, as: format, options: options) { done, total in
+      try work { done, total in
         if draws { Terminal.draw(progress: done, of: total) }
       }
     }

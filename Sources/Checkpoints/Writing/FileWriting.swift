@@ -70,7 +70,7 @@ extension StateDict {
 }
 
 /// Where a format puts what it is given.
-protocol FileLayout: Sendable {
+package protocol FileLayout: Sendable {
   /// What is copied, in the order in which it lies in the file.
   var pieces: [FilePiece] { get }
 
@@ -79,21 +79,28 @@ protocol FileLayout: Sendable {
 }
 
 /// Bytes that are copied into a file.
-struct FilePiece: Sendable {
+package struct FilePiece: Sendable {
   /// The tensor that they belong to.
-  let name: String
-  let offset: Int
-  let byteCount: Int
-  let content: Content
+  package let name: String
+  package let offset: Int
+  package let byteCount: Int
+  package let content: Content
 
-  enum Content: Sendable {
+  package init(name: String, offset: Int, byteCount: Int, content: Content) {
+    self.name = name
+    self.offset = offset
+    self.byteCount = byteCount
+    self.content = content
+  }
+
+  package enum Content: Sendable {
     /// The elements in row-major order.
     case tensor(Tensor)
     /// A storage as it is, for all tensors that share it.
     case storage(Storage)
   }
 
-  func bytes() throws(CheckpointError) -> Bytes {
+  package func bytes() throws(CheckpointError) -> Bytes {
     switch content {
     case .tensor(let tensor): try tensor.contiguousBytes()
     case .storage(let storage): try storage.bytes()
