@@ -4,9 +4,9 @@
 
 For one model or two of each feature: converts a checkpoint of random weights, with BatchNorm as it is,
 folded or both, has onnx check the file, and compares the logits of either engine with PyTorch's in
-float64, for images of several numbers and sizes. Then come what only rsw knows of a network, files with
-their weights beside them, inputs of fixed shape and weights in half precision. The exit status is 1 if
-anything differs by more than it may.
+float64, for images of several numbers and sizes; and those of rsw, where BatchNorm is folded. Then come
+what only rsw knows of a network, files with their weights beside them, inputs of fixed shape and weights
+in half precision. The exit status is 1 if anything differs by more than it may.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import torch
 from family_models import all_models  # isort: skip
 from family_comparison import SPREAD
 from family_outputs import Failure, in_float64, rsw_logits, run_rsw
+from family_results import TOLERANCE as RSW_TOLERANCE
 from reporting import print_table, relative_error
 from torchvision_models import randomize
 
@@ -149,6 +150,8 @@ def compare(model, folder, rsw):
         errors = engine_errors(target, arrays, [tensors["logits"] for tensors in outputs])
         check_content(target, state, folded)
         check_stages(target, stages, arrays[0], outputs[0])
+        if folded:
+            check_folded(path, arrays[0], outputs[0]["logits"], rsw)
         yield Comparison(model.key, "folded" if folded else "BatchNorm", *errors)
 
 
@@ -187,6 +190,16 @@ def check_stages(path, stages, images, expected):
         error = relative_error(values, expected[stage])
         if error > TOLERANCE:
             raise Failure(f"{stage} is off by {error:.1e}")
+
+
+def check_folded(path, images, expected, rsw):
+    """rsw computes the same from a folded file of its own."""
+    folded, images_path = path.with_name("folded.rsw"), path.with_name("images.npy")
+    run_rsw(rsw, "convert", path, folded, "--fold-bn")
+    np.save(images_path, images)
+    error = relative_error(rsw_logits(rsw, folded, images_path), expected)
+    if error > RSW_TOLERANCE:
+        raise Failure(f"rsw is off by {error:.1e} with BatchNorm folded")
 
 
 # --- What else a model may be ----------------------------------------------------------------

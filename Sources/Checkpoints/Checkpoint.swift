@@ -231,7 +231,7 @@ public struct Checkpoint: Sendable {
   }
 
   /// The size of a file that it may be converted to.
-  var mostWritten: Int {
+  package var mostWritten: Int {
     guard case .shards(_, let shards) = content else { return limits.written(fromFileOf: byteCount) }
     return limits.written(fromFileOf: shards.reduce(0) { $0.saturatingAdding($1.byteCount) })
   }

@@ -72,6 +72,23 @@ extension Tensor {
 }
 
 extension Tensor {
+  /// A float32 tensor whose elements are computed when they are asked for.
+  ///
+  /// - Throws: `.limitExceeded` for a shape that can't be addressed.
+  package init(
+    shape: [Int], origin: String, computing values: @escaping @Sendable () throws(CheckpointError) -> [Float]
+  ) throws(CheckpointError) {
+    let size = DType.float32.size
+    guard let count = Tensor.product(shape), !count.multipliedReportingOverflow(by: size).overflow else {
+      throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
+    }
+    let made = Storage.Source.generated { () throws(CheckpointError) in
+      try Tensor(shape: shape, values()).contiguousBytes()
+    }
+    try self.init(
+      dtype: .float32, shape: shape, storage: Storage(made, byteCount: count * size, origin: origin))
+  }
+
   /// The tensor with elements of `dtype`, as `tensor.to(dtype)` rounds them; made when they are asked for.
   ///
   /// - Throws: `.unsupported` for conversions that PyTorch's files don't ask for.

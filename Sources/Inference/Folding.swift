@@ -19,18 +19,20 @@ extension Graph {
   ///   be read.
   public func foldingBatchNorm(_ stateDict: StateDict) throws -> (graph: Graph, stateDict: StateDict) {
     let folds = folds
-    var folded: [CodeUnitKey: Convolution] = [:]
+    var convolutions: [CodeUnitKey: Convolution] = [:]
     var newNodes: [Node] = []
     // Where each node's result comes from in the new graph.
     var places: [Int] = []
     for node in nodes {
       var operation = node.operation
       switch operation {
-      case .conv2d(let convolution) where folds[convolution.weight] != nil:
+      case .conv2d(let convolution) where folds[CodeUnitKey(convolution.weight)] != nil:
         operation = .conv2d(convolution.withBias)
-        folded[CodeUnitKey(convolution.weight)] = convolution
+        convolutions[CodeUnitKey(convolution.weight)] = convolution
       case .batchNorm2d(let norm):
-        if let convolution = nodes[node.inputs[0]].operation.convolution, folds[convolution.weight] == norm {
+        if let convolution = nodes[node.inputs[0]].operation.convolution,
+          folds[CodeUnitKey(convolution.weight)] == norm
+        {
           places.append(places[node.inputs[0]])
           continue
         }
@@ -45,7 +47,8 @@ extension Graph {
     let needed = Set(newNodes.flatMap(\.operation.parameterNames).map(CodeUnitKey.init))
     var result = StateDict()
     for (name, tensor) in stateDict where needed.contains(CodeUnitKey(name)) {
-      guard let convolution = folded[CodeUnitKey(name)], let norm = folds[name] else {
+      guard let convolution = convolutions[CodeUnitKey(name)], let norm = folds[CodeUnitKey(name)] else {
+        // A bias may be there already, with a norm in it.
         if result[name] == nil { try result.append(name, tensor) }
         continue
       }
@@ -57,24 +60,21 @@ extension Graph {
   }
 
   /// The BatchNorms to fold, by the names of the weights that take them in.
-  private var folds: [String: BatchNormalization] {
+  private var folds: [CodeUnitKey: BatchNormalization] {
     let consumers = consumers
-    var folds: [String: BatchNormalization?] = [:]
+    // For each weight what follows its convolutions, which may be several.
+    var followers: [CodeUnitKey: [BatchNormalization?]] = [:]
     for (index, node) in nodes.enumerated() {
       guard let convolution = node.operation.convolution else { continue }
       var norm: BatchNormalization?
       if index != output, consumers[index].count == 1 {
         norm = nodes[consumers[index][0]].operation.batchNormalization
-        if norm?.channels != convolution.outChannels { norm = nil }
       }
-      // A weight that is used twice can take one norm only.
-      if let other = folds[convolution.weight], other != norm {
-        folds[convolution.weight] = .some(nil)
-      } else {
-        folds[convolution.weight] = norm
-      }
+      followers[CodeUnitKey(convolution.weight), default: []].append(norm)
     }
-    return folds.compactMapValues { $0 }
+    return followers.compactMapValues { norms in
+      norms.allSatisfy { $0 == norms[0] } ? norms[0] : nil
+    }
   }
 }
 
@@ -97,22 +97,31 @@ extension Convolution {
       window: window, groups: groups)
   }
 
-  /// The weight and the bias with a norm in them, rounded once.
+  /// The weight and the bias with a norm in them, rounded once; computed when they are asked for.
   fileprivate func folding(
     _ norm: BatchNormalization, _ stateDict: StateDict
   ) throws -> (weight: Tensor, bias: Tensor) {
-    let shape = [outChannels, inChannels / groups, window.kernel, window.kernel]
-    _ = try stateDict.parameter(weight, shape: shape)
+    let (name, bias) = (weight, bias)
+    let weight = try stateDict.parameter(
+      name, shape: [outChannels, inChannels / groups, window.kernel, window.kernel])
     for name in Operation.batchNorm2d(norm).parameterNames + (bias.map { [$0] } ?? []) {
       _ = try stateDict.parameter(name, shape: [outChannels])
     }
-    let factors = try NormFactors(norm, stateDict)
-    let bias = try bias.map { try stateDict.parameter($0) } ?? [Float](repeating: 0, count: outChannels)
-    let size = shape.dropFirst().reduce(1, *)
-    let weights = try stateDict.withParameter(weight) { weight in
-      weight.enumerated().map { index, value in Float(Double(value) * factors.scale[index / size]) }
-    }
-    let biases = bias.indices.map { Float(factors.shift[$0] + Double(bias[$0]) * factors.scale[$0]) }
-    return (try Tensor(shape: shape, weights), try Tensor(shape: [outChannels], biases))
+    let size = weight.shape.dropFirst().reduce(1, *)
+    return (
+      try Tensor(shape: weight.shape, origin: weight.storage.origin) { () throws(CheckpointError) in
+        let scale = try NormFactors(norm, stateDict).scale
+        return try stateDict.parameter(name).enumerated().map { index, value in
+          Float(Double(value) * scale[index / size])
+        }
+      },
+      try Tensor(shape: [outChannels], origin: weight.storage.origin) { () throws(CheckpointError) in
+        let factors = try NormFactors(norm, stateDict)
+        guard let bias else { return factors.shift.map { Float($0) } }
+        return try zip(stateDict.parameter(bias), zip(factors.scale, factors.shift)).map { bias, factors in
+          Float(Double(bias) * factors.0 + factors.1)
+        }
+      }
+    )
   }
 }

@@ -176,7 +176,7 @@ struct ArchitectureSearch {
     guard !regular.isEmpty else { return }
     for variant in Variant.all where !variant.architecture.sizes.isEmpty {
       var pruned = variant.architecture
-      pruned.classes = result.classes
+      (pruned.classes, pruned.normalization) = (result.classes, result.normalization)
       if pruned.layers == result.layers, differences(from: pruned).isEmpty {
         result = pruned
         return

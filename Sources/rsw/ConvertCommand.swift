@@ -187,11 +187,12 @@ struct Convert: ParsableCommand {
   /// - Returns: what was written, in a few words.
   private func export(_ network: ResNet?, from checkpoint: Checkpoint) throws -> String {
     guard let output, let network else { return "" }
-    try concerning(input) { try checkpoint.verifyChecksums() }
     let model = try concerning(input) {
       try network.graph.onnx(network.stateDict, options: onnx.options(for: network.architecture))
     }
-    try withProgress { progress in try model.write(to: output, replacing: force, progress: progress) }
+    var options = WriteOptions()
+    (options.source, options.replacing) = (checkpoint, force)
+    try withProgress { progress in try model.write(to: output, options: options, progress: progress) }
     return "ONNX of operator set \(ONNXModel.operatorVersion), \(model.operatorCount) operators"
   }
 

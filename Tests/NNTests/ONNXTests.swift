@@ -3,10 +3,9 @@
 
 import Checkpoints
 import Foundation
+import NN
 import TestSupport
 import Testing
-
-@testable import NN
 
 @Suite struct ONNXTests {
   private let folder: TemporaryFolder
@@ -48,7 +47,9 @@ import Testing
       try stateDict.append(parameter.name, tensor)
     }
     let path = folder.path(name)
-    try Graph(recording: network).onnx(stateDict, options: options).write(to: path, replacing: true)
+    var writing = WriteOptions()
+    writing.replacing = true
+    try Graph(recording: network).onnx(stateDict, options: options).write(to: path, options: writing)
     return try ONNXReader(path)
   }
 

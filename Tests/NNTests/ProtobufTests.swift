@@ -1,9 +1,8 @@
 // Messages have the bytes that the specification of protocol buffers gives them.
 
 import Checkpoints
+import NN
 import Testing
-
-@testable import NN
 
 @Suite struct ProtobufTests {
   private func bytes(_ fill: (inout ProtobufMessage) -> Void) -> [UInt8] {

@@ -57,7 +57,7 @@ import Testing
       case "deep stem": architecture.stem = .deep(4, 6)
       case "average shortcut": architecture.shortcut = .averagePool
       case "groups": (architecture.groups, architecture.widthPerGroup) = (2, 32)
-      case "squeeze": architecture.attention = .squeezeExcitation(reduction: 4)
+      case "squeeze": architecture.attention = .squeezeExcitation(reduction: 16)
       case "efficient": architecture.attention = .efficientChannel
       case "biases": architecture.hasBiases = true
       case "RS stem": architecture.replacesStemPool = true

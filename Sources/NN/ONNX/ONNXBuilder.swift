@@ -134,25 +134,12 @@ extension Tensor {
   /// The tensor in float32, which the model computes in; converted when the elements are asked for.
   fileprivate func inFloat32() throws(CheckpointError) -> Tensor {
     if dtype == .float32, layout == .strided { return self }
-    guard dtype.convertsToFloat || quantization != nil, layout != .meta else {
-      throw CheckpointError(.notRepresentable, "is \(dtype), which has no conversion to Float.")
+    guard dtype.isFloatingPoint, layout != .meta else {
+      throw CheckpointError(.notRepresentable, "is \(dtype), which is not converted to float32.")
     }
     let source = self
-    let (byteCount, overflow) = elementCount.multipliedReportingOverflow(by: DType.float32.size)
-    guard !overflow else {
-      throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
+    return try Tensor(shape: shape, origin: storage.origin) { () throws(CheckpointError) in
+      try source.floats()
     }
-    let converted = Storage.Source.generated { () throws(CheckpointError) in
-      let values = try source.floats()
-      return Bytes(count: byteCount) { target in
-        for (index, value) in values.enumerated() {
-          target.storeBytes(
-            of: value.bitPattern.littleEndian, toByteOffset: index * DType.float32.size, as: UInt32.self)
-        }
-      }
-    }
-    return try Tensor(
-      dtype: .float32, shape: shape, storage: Storage(converted, byteCount: byteCount, origin: storage.origin)
-    )
   }
 }

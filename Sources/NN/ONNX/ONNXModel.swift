@@ -92,7 +92,8 @@ public struct ONNXModel: Sendable {
     guard model.byteCount <= options.largestFile else {
       throw CheckpointError(
         .limitExceeded,
-        "takes \(model.byteCount) bytes without its weights; \(options.largestFile) are allowed.")
+        "takes \(model.byteCount) bytes without its weights, and may take \(options.largestFile): allow more."
+      )
     }
     return [(file, ONNXLayout(pieces)), (path, ONNXLayout(model))]
   }

@@ -39,13 +39,12 @@ extension Graph {
         // It has modules in it.
         kinds[path, default: []].insert("")
       }
-      kinds["", default: []].insert("")
     }
     return nodes.map { node in
       // A layer's parameters have its path, whichever module applies it.
       if let path = node.operation.parameterNames.first?.droppingSuffix(".weight") { return path }
-      if kinds[node.module]?.count == 1 { return node.module }
-      return node.module.isEmpty ? node.operation.kind : "\(node.module).\(node.operation.kind)"
+      if node.module.isEmpty { return node.operation.kind }
+      return kinds[node.module]?.count == 1 ? node.module : "\(node.module).\(node.operation.kind)"
     }
   }
 

@@ -8,19 +8,27 @@ extension ONNXModel {
   /// The files appear under their names when all is written; a failure leaves nothing behind.
   ///
   /// - Parameters:
-  ///   - replacing: whether existing files may be replaced.
+  ///   - options: what is converted, all of whose checksums are verified, and whether existing files may be replaced.
   ///   - progress: called now and then with the bytes done and to do.
-  /// - Throws: `.cannotWrite`, or what is wrong with a tensor.
+  /// - Throws: `.cannotWrite`, `.limitExceeded` for more than the source justifies, or what is wrong with a tensor.
   public func write(
-    to path: String, replacing: Bool = false, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    to path: String, options: WriteOptions = WriteOptions(),
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(CheckpointError) {
     let files = try files(path)
-    let total = files.flatMap(\.layout.pieces).reduce(0) { $0 + $1.byteCount }
+    let total = files.flatMap(\.layout.pieces).reduce(0) { $0.saturatingAdding($1.byteCount) }
+    if let most = options.source?.mostWritten, total > most {
+      throw CheckpointError(
+        .limitExceeded,
+        "would take \(total) bytes, more than a file of this size justifies (\(most)). "
+          + "Raise Limits.writtenBytes if you want it.")
+    }
+    try options.source?.verifyChecksums()
     var done = 0
     var outputs: [OutputFile] = []
     do throws(CheckpointError) {
       for (path, layout) in files {
-        let output = try OutputFile(path, replacing: replacing)
+        let output = try OutputFile(path, replacing: options.replacing)
         outputs.append(output)
         for piece in layout.pieces {
           do throws(CheckpointError) {

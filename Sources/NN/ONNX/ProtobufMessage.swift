@@ -9,14 +9,14 @@
 // A negative int64 is the varint of its two's complement, ten bytes. Tensors are not copied into a message: it notes
 // where they belong, and whoever writes the file puts them there.
 
-import Checkpoints
+package import Checkpoints
 
 /// A message being written.
-struct ProtobufMessage: Sendable {
+package struct ProtobufMessage: Sendable {
   /// Some bytes, and the tensor whose elements come behind them, in row-major order.
-  struct Part: Sendable {
-    var bytes: [UInt8] = []
-    var tensor: StateDict.Element?
+  package struct Part: Sendable {
+    package fileprivate(set) var bytes: [UInt8] = []
+    package fileprivate(set) var tensor: StateDict.Element?
   }
 
   private enum WireType: Int {
@@ -26,38 +26,41 @@ struct ProtobufMessage: Sendable {
   }
 
   /// What the message consists of. Only the last part may have no tensor.
-  private(set) var parts: [Part] = []
+  package private(set) var parts: [Part] = []
   /// How many bytes it has.
-  private(set) var byteCount = 0
+  package private(set) var byteCount = 0
+
+  /// An empty message.
+  package init() {}
 
   /// A whole number, as int32, int64 or an enumeration.
-  mutating func append(_ field: Int, _ number: Int) {
+  package mutating func append(_ field: Int, _ number: Int) {
     append(field, .varint)
     append(varint: number)
   }
 
   /// A number of single precision.
-  mutating func append(_ field: Int, _ number: Float) {
+  package mutating func append(_ field: Int, _ number: Float) {
     append(field, .fourBytes)
     append((0..<4).map { UInt8(truncatingIfNeeded: number.bitPattern >> UInt32(8 * $0)) })
   }
 
   /// Text, or bytes that are text.
-  mutating func append(_ field: Int, _ text: String) {
+  package mutating func append(_ field: Int, _ text: String) {
     append(field, .bytes)
     append(varint: text.utf8.count)
     append(Array(text.utf8))
   }
 
   /// Whole numbers, packed.
-  mutating func append(_ field: Int, _ numbers: [Int]) {
+  package mutating func append(_ field: Int, _ numbers: [Int]) {
     var packed = ProtobufMessage()
     for number in numbers { packed.append(varint: number) }
     append(field, packed)
   }
 
   /// A message as a field of this one.
-  mutating func append(_ field: Int, _ message: ProtobufMessage) {
+  package mutating func append(_ field: Int, _ message: ProtobufMessage) {
     append(field, .bytes)
     append(varint: message.byteCount)
     for part in message.parts {
@@ -67,7 +70,7 @@ struct ProtobufMessage: Sendable {
   }
 
   /// The elements of a tensor.
-  mutating func append(_ field: Int, _ tensor: StateDict.Element) {
+  package mutating func append(_ field: Int, _ tensor: StateDict.Element) {
     append(field, .bytes)
     append(varint: tensor.tensor.byteCount)
     append(tensor)
