@@ -50,13 +50,14 @@ public final class Storage: Sendable {
     }
   }
 
-  /// The bytes in `range`, which lies inside; elements that are converted must be whole.
+  /// The bytes in `range`, which lies inside.
   ///
   /// - Throws: as ``bytes()``.
   func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
     if case .converted(let tensor, let dtype) = source {
-      return try tensor.bytes(
-        ofElements: range.lowerBound / dtype.size..<range.upperBound / dtype.size, as: dtype)
+      return try range.slice(ofElements: dtype.size) { elements throws(CheckpointError) in
+        try tensor.bytes(ofElements: elements, as: dtype)
+      }
     }
     guard let bytes = try bytes().slice(range.lowerBound, range.count) else {
       throw CheckpointError(

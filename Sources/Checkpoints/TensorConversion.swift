@@ -87,6 +87,25 @@ extension Tensor {
   }
 }
 
+extension Tensor {
+  /// A float32 tensor whose elements are computed when they are asked for.
+  ///
+  /// - Throws: `.limitExceeded` for a shape that can't be addressed.
+  package init(
+    shape: [Int], origin: String, computing values: @escaping @Sendable () throws(CheckpointError) -> [Float]
+  ) throws(CheckpointError) {
+    let size = DType.float32.size
+    guard let count = Tensor.product(shape), !count.multipliedReportingOverflow(by: size).overflow else {
+      throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
+    }
+    let made = Storage.Source.generated { () throws(CheckpointError) in
+      try Tensor(shape: shape, values()).contiguousBytes()
+    }
+    try self.init(
+      dtype: .float32, shape: shape, storage: Storage(made, byteCount: count * size, origin: origin))
+  }
+}
+
 /// IEEE 754 binary16 → binary32, exact; written out because Float16 is not there on every platform.
 private func floatFromFloat16(_ half: UInt16) -> Float {
   let sign = UInt32(half & 0x8000) << 16

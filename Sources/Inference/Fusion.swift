@@ -22,14 +22,20 @@ struct FusedOperation {
 }
 
 extension Graph {
-  /// The operations to compute, in an order in which every input comes before its use.
-  ///
-  /// - Parameter kept: nodes whose own results are wanted, so that they are not fused away.
-  func fused(keeping kept: Set<Int>) -> [FusedOperation] {
+  /// For each node those that take its result.
+  var consumers: [[Int]] {
     var consumers = [[Int]](repeating: [], count: nodes.count)
     for (index, node) in nodes.enumerated() {
       for input in node.inputs { consumers[input].append(index) }
     }
+    return consumers
+  }
+
+  /// The operations to compute, in an order in which every input comes before its use.
+  ///
+  /// - Parameter kept: nodes whose own results are wanted, so that they are not fused away.
+  func fused(keeping kept: Set<Int>) -> [FusedOperation] {
+    let consumers = consumers
     /// The one node that uses `node`, when nobody else may see it.
     func soleConsumer(_ node: Int) -> Int? {
       consumers[node].count == 1 && !kept.contains(node) ? consumers[node][0] : nil

@@ -72,7 +72,7 @@ struct NormFactors {
   let scale: [Double]
   let shift: [Double]
 
-  init(_ norm: BatchNormalization, _ stateDict: StateDict) throws {
+  init(_ norm: BatchNormalization, _ stateDict: StateDict) throws(CheckpointError) {
     let (gamma, beta) = (try stateDict.parameter(norm.weight), try stateDict.parameter(norm.bias))
     let (mean, variance) = (try stateDict.parameter(norm.mean), try stateDict.parameter(norm.variance))
     let scale = (0..<norm.channels).map { Double(gamma[$0]) / (Double(variance[$0]) + norm.eps).squareRoot() }
@@ -95,11 +95,13 @@ extension WeightLayout {
 
 extension StateDict {
   /// Calls `body` with the named parameter's Floats.
-  fileprivate func withParameter<Result>(
+  func withParameter<Result>(
     _ name: String, _ body: (UnsafeBufferPointer<Float>) -> Result
-  ) throws -> Result {
-    guard let tensor = self[name] else { throw InputError("the model has no parameter \"\(name)\".") }
-    do {
+  ) throws(CheckpointError) -> Result {
+    guard let tensor = self[name] else {
+      throw CheckpointError(.malformed, "is missing, and the model needs it.", key: name)
+    }
+    do throws(CheckpointError) {
       return try tensor.withFloats(body)
     } catch {
       throw error.forTensor(name)
@@ -107,7 +109,7 @@ extension StateDict {
   }
 
   /// The named parameter as Floats.
-  fileprivate func parameter(_ name: String) throws -> [Float] {
+  func parameter(_ name: String) throws(CheckpointError) -> [Float] {
     try withParameter(name) { [Float]($0) }
   }
 }

@@ -27,6 +27,18 @@ public enum Operation: Sendable, Equatable {
   case channelConvolution(ChannelConvolution)
   case subsample(Subsampling)
   case flatten
+
+  /// The names of the parameters that it takes.
+  public var parameterNames: [String] {
+    switch self {
+    case .conv2d(let convolution): [convolution.weight] + (convolution.bias.map { [$0] } ?? [])
+    case .batchNorm2d(let norm): [norm.weight, norm.bias, norm.mean, norm.variance]
+    case .groupNorm(let norm): [norm.weight, norm.bias]
+    case .linear(let layer): [layer.weight] + (layer.bias.map { [$0] } ?? [])
+    case .channelConvolution(let convolution): [convolution.weight]
+    default: []
+    }
+  }
 }
 
 /// The window of a convolution or pooling, the same along height and width.
@@ -162,6 +174,14 @@ public struct Graph: Sendable {
     public let operation: Operation
     /// The nodes that it takes, in order.
     public let inputs: [Int]
+    /// The path of the module that recorded it: the innermost one that was being called.
+    public let module: String
+
+    package init(operation: Operation, inputs: [Int], module: String) {
+      self.operation = operation
+      self.inputs = inputs
+      self.module = module
+    }
   }
 
   /// All nodes; the first is the input.
@@ -171,10 +191,17 @@ public struct Graph: Sendable {
   /// The nodes that are the outputs of modules, by the modules' paths.
   public private(set) var names: [String: Int]
 
+  /// A network whose nodes are in order already.
+  package init(nodes: [Node], output: Int, names: [String: Int]) {
+    self.nodes = nodes
+    self.output = output
+    self.names = names
+  }
+
   /// Records what `network` does with one input.
   public init(recording network: (Value) -> Value) {
     let recorder = Recorder()
-    let input = Value(node: recorder.append(Node(operation: .input, inputs: [])), recorder: recorder)
+    let input = Value(node: recorder.append(.input, []), recorder: recorder)
     output = network(input).node
     nodes = recorder.nodes
     names = recorder.names
@@ -188,9 +215,11 @@ public struct Graph: Sendable {
   fileprivate final class Recorder {
     var nodes: [Node] = []
     var names: [String: Int] = [:]
+    /// The path of the module that is being called.
+    var module = ""
 
-    func append(_ node: Node) -> Int {
-      nodes.append(node)
+    func append(_ operation: Operation, _ inputs: [Int]) -> Int {
+      nodes.append(Node(operation: operation, inputs: inputs, module: module))
       return nodes.count - 1
     }
   }
@@ -203,7 +232,7 @@ public struct Value {
 
   /// The result of `operation` on this value.
   public func applying(_ operation: Operation) -> Value {
-    Value(node: recorder.append(Graph.Node(operation: operation, inputs: [node])), recorder: recorder)
+    Value(node: recorder.append(operation, [node]), recorder: recorder)
   }
 
   /// The elementwise sum.
@@ -213,12 +242,16 @@ public struct Value {
   public static func * (x: Value, gate: Value) -> Value { x.applying(.multiply, with: gate) }
 
   private func applying(_ operation: Operation, with other: Value) -> Value {
-    Value(
-      node: recorder.append(Graph.Node(operation: operation, inputs: [node, other.node])), recorder: recorder)
+    Value(node: recorder.append(operation, [node, other.node]), recorder: recorder)
   }
 
-  /// Notes that this value is the output of the module at `path`.
-  func name(_ path: String) {
-    if !path.isEmpty { recorder.names[path] = node }
+  /// What the module at `path` makes of this value by `forward`, noted as its output.
+  func passing(_ path: String, _ forward: (Value) -> Value) -> Value {
+    let caller = recorder.module
+    recorder.module = path
+    defer { recorder.module = caller }
+    let result = forward(self)
+    if !path.isEmpty { recorder.names[path] = result.node }
+    return result
   }
 }

@@ -28,9 +28,7 @@ extension Module {
 
   /// Runs `forward` and notes its result under the module's path.
   public func callAsFunction(_ x: Value) -> Value {
-    let result = forward(x)
-    result.name(path)
-    return result
+    x.passing(path, forward)
   }
 }
 

@@ -1,4 +1,6 @@
-// The shape of every node of a graph for a given input, and the errors of inputs that don't fit.
+// The shape of every node of a graph for a given input, and the errors of inputs and parameters that don't fit.
+
+package import Checkpoints
 
 /// An input or a request that a model can't take.
 public struct InputError: Error, Sendable, CustomStringConvertible {
@@ -58,11 +60,7 @@ extension Operation {
       return [x[0], convolution.outChannels] + (try windows(convolution.window, x))
     case .maxPool2d(let window), .avgPool2d(let window, _):
       try check(x, rank: 4)
-      guard window.padding * 2 <= window.dilation * (window.kernel - 1) + 1 else {
-        throw InputError(
-          "a padding of \(window.padding) is more than half of the window of \(window.kernel) × \(window.kernel)."
-        )
-      }
+      try window.checkPadding()
       return [x[0], x[1]] + (try windows(window, x))
     case .avgPool2dSame(_, let stride):
       try check(x, rank: 4)
@@ -123,5 +121,25 @@ extension Operation {
       throw InputError("\(x[2]) × \(x[3]) is smaller than the window of \(window.kernel) × \(window.kernel).")
     }
     return sizes
+  }
+}
+
+extension Window {
+  /// Refuses padding in which a whole window of a pooling could lie.
+  func checkPadding() throws(InputError) {
+    guard padding * 2 <= dilation * (kernel - 1) + 1 else {
+      throw InputError("a padding of \(padding) is more than half of the window of \(kernel) × \(kernel).")
+    }
+  }
+}
+
+extension StateDict {
+  /// The parameter of this name, which has to have this shape.
+  package func parameter(_ name: String, shape: [Int]) throws(InputError) -> Tensor {
+    guard let tensor = self[name] else { throw InputError("there is no parameter \(quoted(name)).") }
+    guard tensor.shape == shape else {
+      throw InputError("\(quoted(name)) has shape \(tensor.shape) where \(shape) is due.")
+    }
+    return tensor
   }
 }

@@ -58,6 +58,8 @@ public struct Architecture: Sendable, Equatable {
     case batch
     /// Wu and He 2018, arXiv 1803.08494.
     case group(groups: Int)
+    /// Nothing: batch normalisation was folded into the convolutions, which have biases for it.
+    case folded
   }
 
   /// Which convolution of a bottleneck has the stride.
@@ -113,8 +115,8 @@ public struct Architecture: Sendable, Equatable {
   /// What normalises the channels after a convolution.
   public var normalization = Normalization.batch
   /// What normalisation adds to the variance.
-  public var eps = 1e-5
-  /// Whether convolutions have biases, as in Keras.
+  public var eps = usualEps
+  /// Whether convolutions have biases beside their normalisation, as in Keras.
   public var hasBiases = false
   /// What is used in place of a stride.
   public var antialiasing = Antialiasing.none
@@ -133,6 +135,8 @@ public struct Architecture: Sendable, Equatable {
   /// Sizes that are not what the rest says, as pruning leaves them, by the layer's path: the output channels
   /// of a convolution, or the kernel of a channel attention.
   public var sizes: [String: Int] = [:]
+
+  static let usualEps = 1e-5
 
   /// A network with `layers` blocks of one kind in its stages.
   public init(block: Block, layers: [Int]) {
@@ -159,6 +163,9 @@ public struct Architecture: Sendable, Equatable {
     return sizes[path] ?? outChannels(stage: last)
   }
 
+  /// Whether its convolutions have biases, for whatever reason.
+  var convolutionsHaveBiases: Bool { hasBiases || normalization == .folded }
+
   /// The same network with every channel count of stem and stages times `numerator / denominator`.
   func scaled(by numerator: Int, over denominator: Int) -> Architecture {
     var result = self
@@ -182,7 +189,8 @@ extension Architecture: CustomStringConvertible {
     if variant == nil, !sizes.isEmpty { parts.append("pruned") }
     if variant == nil, antialiasing != .none { parts.append("\(antialiasing.rawValue) antialiasing") }
     if case .group(let groups) = normalization { parts.append("normalised in \(groups) groups") }
-    if eps != 1e-5 { parts.append("eps \(eps)") }
+    if normalization == .folded { parts.append("BatchNorm folded into its convolutions") }
+    if eps != Architecture.usualEps { parts.append("eps \(eps)") }
     if stemPooling == .ceil { parts.append("max pooling that rounds up") }
     if let stemStride { parts.append("stem of stride \(stemStride)") }
     if let poolsStem { parts.append(poolsStem ? "max pooling in the stem" : "no pooling in the stem") }

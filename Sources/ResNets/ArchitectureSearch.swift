@@ -23,7 +23,7 @@ struct ArchitectureSearch {
     var result = Architecture(block: .basic, layers: layers)
     (result.blocks, result.stem, result.stemChannels) = (blocks, stem, stemChannels)
     result.replacesStemPool = has("maxpool.0.weight")
-    result.hasBiases = has("layer1.0.conv1.bias")
+    (result.normalization, result.hasBiases) = normalization()
     result.planes = []
     for (stage, block) in blocks.enumerated() {
       let last = try convolution("layer\(stage + 1).0.conv\(block == .basic ? 2 : 3).weight")
@@ -32,10 +32,6 @@ struct ArchitectureSearch {
     if let stage = blocks.firstIndex(of: .bottleneck) { try readWidths(&result, stage) }
     try readShortcuts(&result)
     try readAttention(&result)
-    if !has("bn1.running_mean"), !has("layer1.0.bn1.running_mean"), has("layer1.0.bn1.weight") {
-      // Shapes don't tell how many groups there are; all published networks have 32.
-      result.normalization = .group(groups: 32)
-    }
     result.classes = try classes()
     readSizes(&result)
     if let fc = stateDict["fc.weight"]?.shape, fc[1] != result.features {
@@ -112,6 +108,19 @@ struct ArchitectureSearch {
     return (blocks, counts)
   }
 
+  /// What normalises, and whether convolutions have biases beside it.
+  private func normalization() -> (Architecture.Normalization, hasBiases: Bool) {
+    let hasBiases = has("layer1.0.conv1.bias")
+    let norms = ["bn1", "layer1.0.bn1", "layer1.0.bn2"]
+    func any(_ name: String) -> Bool { norms.contains { has("\($0).\(name)") } }
+    if hasBiases, !any("weight"), !any("bias"), !any("running_mean") { return (.folded, false) }
+    if !has("bn1.running_mean"), !has("layer1.0.bn1.running_mean"), has("layer1.0.bn1.weight") {
+      // Shapes don't tell how many groups there are; all published networks have 32.
+      return (.group(groups: 32), hasBiases)
+    }
+    return (.batch, hasBiases)
+  }
+
   /// The groups of a bottleneck's 3×3 convolution and their width, which tell ResNeXt and wide ResNets apart from
   /// others with the same keys.
   private func readWidths(_ result: inout Architecture, _ stage: Int) throws(RecognitionError) {
@@ -167,7 +176,7 @@ struct ArchitectureSearch {
     guard !regular.isEmpty else { return }
     for variant in Variant.all where !variant.architecture.sizes.isEmpty {
       var pruned = variant.architecture
-      pruned.classes = result.classes
+      (pruned.classes, pruned.normalization) = (result.classes, result.normalization)
       if pruned.layers == result.layers, differences(from: pruned).isEmpty {
         result = pruned
         return

@@ -52,7 +52,9 @@ extension Architecture {
       guard let recorded = recorded[name] else { return false }
       return recorded.array?.map { $0.int ?? -1 } != values
     }
-    guard !differs("layers", layers), !differs("planes", planes) else {
+    let isFolded = recorded["normalization"]?.string == "folded"
+    guard !differs("layers", layers), !differs("planes", planes), isFolded == (normalization == .folded)
+    else {
       throw RecognitionError(
         hints: "the architecture that the file records does not go with its keys: convert it again")
     }
@@ -95,7 +97,11 @@ extension Architecture {
     }
     if let stemStride { entries.append(("stem_stride", .int(stemStride))) }
     if let poolsStem { entries.append(("stem_pool", .string(poolsStem ? "max" : "none"))) }
-    if case .group(let groups) = normalization { entries.append(("norm_groups", .int(groups))) }
+    switch normalization {
+    case .batch: break
+    case .group(let groups): entries.append(("norm_groups", .int(groups)))
+    case .folded: entries.append(("normalization", .string("folded")))
+    }
     return .object(entries)
   }
 }

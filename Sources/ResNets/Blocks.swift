@@ -74,14 +74,15 @@ struct Bottleneck: ResidualBlock {
     let stride = hasAntialiasing ? 1 : shape.stride
     let (firstStride, secondStride) = architecture.stridePlacement == .first ? (stride, 1) : (1, stride)
     conv1 = Conv2d(
-      scope["conv1"], shape.inPlanes, first, kernel: 1, stride: firstStride, bias: architecture.hasBiases)
+      scope["conv1"], shape.inPlanes, first, kernel: 1, stride: firstStride,
+      bias: architecture.convolutionsHaveBiases)
     bn1 = parts.norm(scope["bn1"], first)
     conv2 = parts.conv3x3(
       scope["conv2"], first, width, stride: secondStride, dilation: shape.firstDilation,
       groups: architecture.groups)
     bn2 = parts.norm(scope["bn2"], width)
     aa = hasAntialiasing ? parts.antialiasing(scope["aa"], stride: shape.stride) : Identity(scope["aa"])
-    conv3 = Conv2d(scope["conv3"], width, outPlanes, kernel: 1, bias: architecture.hasBiases)
+    conv3 = Conv2d(scope["conv3"], width, outPlanes, kernel: 1, bias: architecture.convolutionsHaveBiases)
     bn3 = parts.norm(scope["bn3"], outPlanes)
     se = parts.attention(scope["se"], outPlanes, planes: planes)
     downsample = parts.downsample(scope["downsample"], shape, outPlanes)
@@ -117,13 +118,14 @@ struct Parts {
   ) -> Conv2d {
     Conv2d(
       scope, inPlanes, outPlanes, kernel: 3, stride: stride, padding: dilation, dilation: dilation,
-      groups: groups, bias: architecture.hasBiases)
+      groups: groups, bias: architecture.convolutionsHaveBiases)
   }
 
   func norm(_ scope: Scope, _ channels: Int) -> any Module {
     switch architecture.normalization {
     case .batch: BatchNorm2d(scope, channels, eps: architecture.eps)
     case .group(let groups): GroupNorm(scope, channels, groups: groups, eps: architecture.eps)
+    case .folded: Identity(scope)
     }
   }
 
@@ -134,7 +136,8 @@ struct Parts {
     switch architecture.stem {
     case .plain:
       return Conv2d(
-        scope, 3, outChannels, kernel: 7, stride: stride, padding: 3, bias: architecture.hasBiases)
+        scope, 3, outChannels, kernel: 7, stride: stride, padding: 3,
+        bias: architecture.convolutionsHaveBiases)
     case .small: return conv3x3(scope, 3, outChannels, stride: stride)
     case .deep(let first, let second):
       let (first, second) = (channels(scope[0], first), channels(scope[3], second))
@@ -228,14 +231,14 @@ struct Parts {
           Conv2d(
             scope[0], shape.inPlanes, outPlanes, kernel: kernel, stride: stride,
             padding: (stride - 1 + dilation * (kernel - 1)) / 2, dilation: dilation,
-            bias: architecture.hasBiases), norm(scope[1], outPlanes),
+            bias: architecture.convolutionsHaveBiases), norm(scope[1], outPlanes),
         ])
     case .averagePool:
       return Sequential(
         scope,
         [
           shortcutPool(scope[0], shape),
-          Conv2d(scope[1], shape.inPlanes, outPlanes, kernel: 1, bias: architecture.hasBiases),
+          Conv2d(scope[1], shape.inPlanes, outPlanes, kernel: 1, bias: architecture.convolutionsHaveBiases),
           norm(scope[2], outPlanes),
         ])
     }

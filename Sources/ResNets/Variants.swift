@@ -220,6 +220,7 @@ extension Architecture {
     )
     (plain.dilatedStages, plain.eps, plain.hasBiases) = ([], published.eps, published.hasBiases)
     (plain.stemStride, plain.poolsStem) = (published.stemStride, published.poolsStem)
+    if plain.normalization == .folded { plain.normalization = .batch }
     if plain.planes != published.planes { plain.sizes = published.sizes }
     return plain == published.scaled(by: planes[0], over: published.planes[0])
   }

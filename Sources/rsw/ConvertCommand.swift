@@ -2,18 +2,18 @@
 
 import ArgumentParser
 import Checkpoints
+import NN
 import ResNets
-
-extension OutputFormat: ExpressibleByArgument {}
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract:
-      "Convert a checkpoint to an .rsw file, which any safetensors reader opens too, or to another format.",
+      "Convert a checkpoint to an .rsw file, which any safetensors reader opens too, to another format, or to ONNX.",
     discussion: """
       Checksums recorded in the checkpoint are verified, and the new file is read again before it \
       appears under its name. A ResNet's tensors get torchvision's names, or those that --to asks for; \
-      whatever lies beside it in the checkpoint keeps its own.
+      whatever lies beside it in the checkpoint keeps its own. An ONNX model holds the ResNet itself, with \
+      float32 weights.
       """)
 
   @Argument(
@@ -24,11 +24,12 @@ struct Convert: ParsableCommand {
 
   @Argument(
     help:
-      "The file to write; .safetensors, .pth, .pt, .bin and .npz at its end say the format, else it is rsw.")
+      "The file to write; .safetensors, .pth, .pt, .bin, .npz and .onnx at its end say the format, else it is rsw."
+  )
   var output: String?
 
   @Option(help: "The format to write, whatever the file's name.")
-  var format: OutputFormat?
+  var format: ConvertedFormat?
 
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var hintOptions: HintOptions
@@ -71,6 +72,14 @@ struct Convert: ParsableCommand {
   @Flag(help: "Wait until everything is on the disk.")
   var sync = false
 
+  @Flag(
+    help:
+      "Fold each BatchNorm of a ResNet into the convolution before it, whose weight and bias become float32; leave out what lies beside the network."
+  )
+  var foldBN = false
+
+  @OptionGroup(title: "ONNX options") var onnx: ONNXExportOptions
+
   @Flag(help: "Write nothing: print which tensor gets which name.")
   var dryRun = false
 
@@ -90,11 +99,26 @@ struct Convert: ParsableCommand {
         "There is no dialect '\(to)'; there are \(Dialect.all.map(\.name).joined(separator: ", ")) and timm.")
     }
     if dtypeAll, dtype == nil { throw ValidationError("--dtype-all goes with --dtype.") }
-    let written = format ?? OutputFormat(path: output ?? "")
-    if layout != .oihw, written == .rsw {
+    if layout != .oihw, case .tensors(.rsw) = format ?? ConvertedFormat(path: output ?? "") {
       throw ValidationError("An rsw file keeps PyTorch's layout: choose another format for --layout.")
     }
     if selection.all, to != nil { throw ValidationError("--all and --to exclude each other.") }
+    if selection.all, foldBN { throw ValidationError("--all and --fold-bn exclude each other.") }
+    if writesONNX {
+      let isPartial = selection.all || to != nil || !only.isEmpty || !without.isEmpty
+      if isPartial || dense || dryRun || dtype != nil || layout != .oihw || shard != nil {
+        throw ValidationError(
+          "An ONNX model is a whole ResNet in float32: leave out --all, --to, --only, --without, --dense, --dtype, "
+            + "--layout, --shard and --dry-run.")
+      }
+    } else if onnx.isGiven {
+      throw ValidationError(
+        "--batch, --size and --largest-file are for ONNX: name a file that ends with .onnx.")
+    }
+  }
+
+  private var writesONNX: Bool {
+    if case .onnx? = format ?? output.map({ ConvertedFormat(path: $0) }) { true } else { false }
   }
 
   func run() throws {
@@ -104,37 +128,50 @@ struct Convert: ParsableCommand {
       }
       let checkpoint = try selection.checkpoint.open(input)
       let source = try selection.stateDict(of: checkpoint)
-      let (model, naming) = try concerning(input) {
+      let (model, network) = try concerning(input) {
         let hints = try hintOptions.hints().and(checkpoint)
-        let model = try Identification(source, hints, isRequired: hintOptions.isGiven || to != nil)
-        var naming = try Naming(source, selection.all ? nil : model.recognition, to: to, hints.map)
-        try naming.keep(only: only, without: without)
-        return (model, naming)
-      }
-      if dryRun {
-        print(naming.table)
-        return
+        let model = try Identification(
+          source, hints, isRequired: hintOptions.isGiven || to != nil || foldBN || writesONNX)
+        let network = foldBN ? try model.network?.foldingBatchNorm() : model.network
+        try checkNames(of: network)
+        return (model, network)
       }
       var description = describe(source, checkpoint, model)
-      let stateDict = try concerning(input) {
-        var stateDict = try naming.stateDict(dense: dense)
-        if layout == .ohwi { stateDict = try stateDict.withChannelsLast() }
-        guard let dtype else { return stateDict }
-        let statistics = naming.statistics
-        let (converted, losses) = try stateDict.converted(to: dtype.dtype) { name, tensor in
-          dtypeAll || tensor.dtype.isFloatingPoint && !statistics.contains(name)
+      let result: String
+      if writesONNX {
+        result = try export(network, from: checkpoint)
+      } else {
+        let naming = try concerning(input) {
+          var naming = try Naming(
+            source, selection.all ? nil : model.recognition, to: to, hintOptions.hints().map,
+            folded: foldBN ? network?.stateDict : nil)
+          try naming.keep(only: only, without: without)
+          return naming
         }
-        description += "\n" + report(losses, dtype)
-        return converted
+        if dryRun {
+          print(naming.table)
+          return
+        }
+        let (stateDict, losses) = try concerning(input) { try prepare(naming) }
+        if let dtype { description += "\n" + report(losses, dtype) }
+        result = try write(stateDict, from: checkpoint, network)
       }
-      let files = try write(stateDict, from: checkpoint, model)
       if !quiet {
         print(description)
-        let shards = files.count > 1 ? " and the \(files.count - 1) files that it names" : ""
-        print(
-          "wrote  \(printable(files.last ?? ""))\(shards): \(naming.count) tensors, read again and compared")
+        print("wrote  \(result)")
       }
     }
+  }
+
+  /// Refuses a dialect's names for a network that has no BatchNorm to be named.
+  private func checkNames(of network: ResNet?) throws {
+    guard network?.architecture.normalization == .folded, let to, let dialect = Dialect(named: to),
+      dialect.name != Dialect.torchvision.name
+    else { return }
+    throw CheckpointError(
+      .notRepresentable,
+      "has BatchNorm folded into its convolutions, for which there are torchvision's names only: leave out --to."
+    )
   }
 
   /// What was found in the input, a line each.
@@ -160,6 +197,17 @@ struct Convert: ParsableCommand {
     return lines.joined(separator: "\n")
   }
 
+  /// The tensors as they are to be written, and what the conversion of their types lost.
+  private func prepare(_ naming: Naming) throws(CheckpointError) -> (StateDict, [PrecisionLoss]) {
+    var stateDict = try naming.stateDict(dense: dense)
+    if layout == .ohwi { stateDict = try stateDict.withChannelsLast() }
+    guard let dtype else { return (stateDict, []) }
+    let statistics = naming.statistics
+    return try stateDict.converted(to: dtype.dtype) { name, tensor in
+      dtypeAll || tensor.dtype.isFloatingPoint && !statistics.contains(name)
+    }
+  }
+
   /// What a conversion to fewer bits lost.
   private func report(_ losses: [PrecisionLoss], _ precision: Precision) -> String {
     let elements = losses.reduce(0) { $0 + $1.elements }
@@ -179,23 +227,66 @@ struct Convert: ParsableCommand {
     return text
   }
 
-  private func write(_ stateDict: StateDict, from checkpoint: Checkpoint, _ model: Identification) throws
-    -> [String]
-  {
-    guard let output else { return [] }
-    let format = format ?? OutputFormat(path: output)
+  private var options: WriteOptions {
     var options = WriteOptions()
-    (options.source, options.replacing) = (checkpoint, force)
-    (options.synchronizing, options.shardBytes) = (sync, shard?.bytes)
-    options.architecture = model.recognition?.architecture.json.text()
+    (options.replacing, options.synchronizing, options.shardBytes) = (force, sync, shard?.bytes)
+    return options
+  }
+
+  /// - Returns: what was written, in a few words.
+  private func write(
+    _ stateDict: StateDict, from checkpoint: Checkpoint, _ network: ResNet?
+  ) throws -> String {
+    guard let output, case .tensors(let format) = format ?? ConvertedFormat(path: output) else { return "" }
+    var options = options
+    options.source = checkpoint
+    options.architecture = network?.architecture.json.text()
     // The metadata of an rsw file is about that file; any other's is kept.
     let kept = checkpoint.container == .rsw ? [] : checkpoint.metadata
     options.metadata = kept.isEmpty ? [("format", "pt")] : kept
+    if network?.architecture.normalization == .folded, !kept.contains(where: { $0.name == "normalization" }) {
+      options.metadata.append(("normalization", "folded"))
+    }
     if layout != .oihw { options.metadata.append(("layout", layout.rawValue)) }
+    let files = try withProgress { progress in
+      try stateDict.write(to: output, as: format, options: options, progress: progress)
+    }
+    return naming(files) + ": \(stateDict.count) tensors, read again and compared"
+  }
+
+  /// Writes the network as an ONNX model.
+  ///
+  /// - Returns: what was written, in a few words.
+  private func export(_ network: ResNet?, from checkpoint: Checkpoint) throws -> String {
+    guard let output, let network else { return "" }
+    let model = try concerning(input) {
+      try network.graph.onnx(network.stateDict, options: onnx.options(for: network.architecture))
+    }
+    var options = options
+    options.source = checkpoint
+    let files = try withProgress { progress in
+      try model.write(to: output, options: options, progress: progress)
+    }
+    return naming(files)
+      + ": ONNX of operator set \(ONNXModel.operatorVersion), \(model.operatorCount) operators"
+  }
+
+  /// The file to open, and how many it needs.
+  private func naming(_ files: [String]) -> String {
+    let others =
+      files.count > 1
+      ? " and the \(files.count == 2 ? "file" : "\(files.count - 1) files") that it names" : ""
+    return printable(files.last ?? "") + others
+  }
+
+  /// Calls `work` with what draws progress where it may be drawn.
+  private func withProgress<Result>(
+    _ work: (@escaping @Sendable (_ done: Int, _ total: Int) -> Void) throws -> Result
+  ) throws -> Result {
     let draws = Terminal.showsProgress && !quiet
     defer { if draws { Terminal.clearProgress() } }
     return try concerning(input) {
-      try stateDict.write(to: output, as: format, options: options) { done, total in
+      try work { done, total in
         if draws { Terminal.draw(progress: done, of: total) }
       }
     }

@@ -8,8 +8,8 @@ import ResNets
 struct Identification {
   /// Nil when the state dict is no ResNet's, or does not fit the ResNet that it looks like.
   let recognition: Recognition?
-  /// Parameters as PyTorch counts them: without BatchNorm's statistics.
-  let parameterCount: Int?
+  /// The model with its weights.
+  let network: ResNet?
   /// How it was recognised, or why it was not.
   let description: String
 
@@ -17,18 +17,21 @@ struct Identification {
   init(_ stateDict: StateDict, _ hints: Hints, isRequired: Bool = false) throws {
     do {
       let recognition = try Recognition(stateDict, hints: hints)
-      parameterCount = try ResNet(recognition).parameterCount
+      network = try ResNet(recognition)
       description = recognition.steps.joined(separator: "; ")
       self.recognition = recognition
     } catch {
       if isRequired { throw error }
       recognition = nil
-      parameterCount = nil
+      network = nil
       var reason = (error as? RecognitionError)?.reason ?? "they don't fit the ResNet that they look like"
       if let problem = (error as? LoadError)?.report.firstProblem { reason += ": " + problem }
       description = "not recognised: \(reason)"
     }
   }
+
+  /// Parameters as PyTorch counts them: without BatchNorm's statistics.
+  var parameterCount: Int? { network?.parameterCount }
 
   /// What else keys and shapes could mean; nil where they leave nothing open.
   var alternatives: String? {

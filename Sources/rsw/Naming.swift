@@ -34,7 +34,10 @@ struct Naming {
   ///   - recognition: the ResNet in `source`; nil to rename by `map` alone.
   ///   - to: the dialect whose names its tensors get; nil for our own.
   ///   - map: the user's rules.
-  init(_ source: StateDict, _ recognition: Recognition?, to: String?, _ map: KeyMap) throws {
+  ///   - folded: the ResNet's tensors with BatchNorm folded into them, to be written without what lies beside it.
+  init(
+    _ source: StateDict, _ recognition: Recognition?, to: String?, _ map: KeyMap, folded: StateDict? = nil
+  ) throws {
     self.source = source
     guard let recognition else {
       let renamed = try source.renamed(by: map).stateDict
@@ -50,6 +53,10 @@ struct Naming {
     var entries: [CodeUnitKey: KeyMapping.Entry] = [:]
     for entry in recognition.mapping.entries { entries[CodeUnitKey(entry.from)] = entry }
     let target = to.flatMap { Dialect(named: $0) } ?? .torchvision
+    if let folded {
+      rows = Naming.rows(folded, of: recognition, originals)
+      return
+    }
 
     var rows: [Row] = []
     for (name, tensor) in named {
@@ -67,6 +74,21 @@ struct Naming {
       if let row = try Naming.row("", ours, tensor, target) { rows.append(row) }
     }
     self.rows = rows
+  }
+
+  private static func rows(
+    _ folded: StateDict, of recognition: Recognition, _ originals: [CodeUnitKey: String]
+  ) -> [Row] {
+    var sources: [CodeUnitKey: String] = [:]
+    for entry in recognition.mapping.entries {
+      sources[CodeUnitKey(entry.to)] = originals[CodeUnitKey(entry.from)] ?? entry.from
+    }
+    return folded.map { name, tensor in
+      let old = sources[CodeUnitKey(name)] ?? ""
+      let isChanged = recognition.stateDict[name]?.storage !== tensor.storage
+      return Row(
+        old: old, new: name, tensor: tensor, note: isChanged ? "folded" : old == name ? "" : "renamed")
+    }
   }
 
   /// Nil for what the target leaves to be understood.

@@ -1,6 +1,7 @@
 // The command-line tool: arguments in; text, progress and files out. A command is a file.
 
 import ArgumentParser
+import Checkpoints
 import Inference
 
 @main
@@ -8,7 +9,7 @@ struct RSW: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rsw",
     abstract: "Reads PyTorch's pretrained weights without Python, converts them, and runs ResNets.",
-    version: "0.1.0",
+    version: rswVersion,
     subcommands: [Convert.self, List.self, Info.self, Diff.self, Run.self, Bench.self])
 
   static func main() {

@@ -45,6 +45,55 @@ import Testing
     #expect(run.output == (try Tool.run("run", digits, "--input", images, "--top", "1").output))
   }
 
+  @Test(arguments: ["out.rsw", "out.safetensors", "out.pth", "out.npz"])
+  func foldedModelsRunAsTheirCheckpoints(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    let converted = try Tool.run("convert", digits, folder.path(name), "--fold-bn")
+    #expect(converted.status == 0 && converted.output.contains("42 tensors"), "\(converted.errors)")
+    let info = try Tool.run("info", folder.path(name)).output
+    #expect(info.contains("resnet18 of width 4, BatchNorm folded into its convolutions"), "\(info)")
+    if name.hasSuffix("safetensors") { #expect(info.contains("normalization: folded"), "\(info)") }
+    let best = ["--input", images, "--top", "1"]
+    #expect(
+      try classes(Tool.run(["run", folder.path(name)] + best).output)
+        == classes(Tool.run(["run", digits] + best).output))
+    let again = try Tool.run("convert", folder.path(name), folder.path("again.rsw"), "--fold-bn")
+    #expect(again.status == 65 && again.errors.contains("folded before"), "\(again.errors)")
+    #expect(folder.contents == [name])
+  }
+
+  /// What is printed before the probabilities.
+  private func classes(_ predictions: String) -> [Substring] {
+    predictions.split(separator: "\n").map { $0.prefix { $0 != "%" && $0 != "." } }
+  }
+
+  @Test func theTableOfFoldingNamesWhatChanges() throws {
+    let table = try Tool.run("convert", digits, "--fold-bn", "--dry-run").output
+    let rows = table.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+    #expect(rows.contains { $0.first == "conv1.weight" && $0.last == "folded" }, "\(table)")
+    #expect(rows.contains { $0.prefix(2) == ["-", "conv1.bias"] && $0.last == "folded" }, "\(table)")
+    #expect(rows.contains { $0.first == "fc.weight" && $0.last != "folded" }, "\(table)")
+    #expect(!table.contains("bn1") && table.contains("42 tensors"), "\(table)")
+  }
+
+  @Test func modelsAreExportedToONNX() throws {
+    let folder = try TemporaryFolder()
+    for (name, options, words) in [
+      ("plain.onnx", [], "69 operators"), ("folded.ONNX", ["--fold-bn"], "49 operators"),
+      ("fixed", ["--format", "onnx", "--batch", "2", "--size", "32", "32"], "69 operators"),
+      ("large.onnx", ["--largest-file", "60000"], "69 operators"),
+    ] {
+      let converted = try Tool.run(["convert", digits, folder.path(name)] + options)
+      #expect(converted.status == 0 && converted.output.contains(words), "\(name): \(converted)")
+      let content = try Data(contentsOf: URL(filePath: folder.path(name)))
+      #expect(content.range(of: Data("BatchNormalization".utf8)) == nil || name != "folded.ONNX")
+    }
+    #expect(folder.contents == ["fixed", "folded.ONNX", "large.onnx", "large.onnx.data", "plain.onnx"])
+    let refused = try Tool.run("convert", digits, folder.path("plain.onnx"))
+    #expect(refused.status == 73 && refused.errors.contains("--force"))
+    #expect(try Tool.run("convert", digits, folder.path("plain.onnx"), "--force").status == 0)
+  }
+
   @Test func listingsHaveEveryTensorAndTotals() throws {
     let text = try Tool.run("ls", digits)
     #expect(text.status == 0)
@@ -297,6 +346,21 @@ import Testing
       ),
       (["run", "digits/resnet18-digits.pth"], 64, ["--input"]),
       (["bench", "digits/resnet18-digits.pth", "--batch", "9223372036854775807"], 64, ["--batch"]),
+      (["convert", "digits/resnet18-digits.pth", "OUT", "--size", "32", "32"], 64, ["for ONNX"]),
+      (["convert", "digits/resnet18-digits.pth", "OUT", "--format", "onnx", "--all"], 64, ["whole ResNet"]),
+      (
+        ["convert", "digits/resnet18-digits.pth", "OUT", "--format", "onnx", "--size", "0", "32"], 64,
+        ["height and a width"]
+      ),
+      (
+        ["convert", "reading/zip-stored.pth", "OUT", "--format", "onnx"], 65, ["zip-stored.pth", "no ResNet"]
+      ),
+      (["convert", "reading/zip-stored.pth", "OUT", "--fold-bn"], 65, ["zip-stored.pth", "no ResNet"]),
+      (["convert", "bad/wrong-crc.pth", "OUT", "--format", "onnx"], 65, ["wrong-crc.pth"]),
+      (
+        ["convert", "digits/resnet18-digits.pth", "OUT", "--fold-bn", "--to", "huggingface"], 65,
+        ["resnet18-digits.pth", "torchvision's names only"]
+      ),
       (["frobnicate"], 64, ["frobnicate"]),
     ] as [([String], Int32, [String])])
   func badInputGetsOneSentenceAndItsExitCode(_ arguments: [String], _ status: Int32, _ words: [String]) throws

@@ -182,6 +182,18 @@ extension Bytes: Equatable {
   }
 }
 
+extension Range<Int> {
+  /// The bytes in this range of what consists of elements of `size` bytes, of which `make` gives those that the range
+  /// touches.
+  func slice(
+    ofElements size: Int, _ make: (Range<Int>) throws(CheckpointError) -> Bytes
+  ) throws(CheckpointError) -> Bytes {
+    let first = lowerBound / size
+    let bytes = try make(first..<(upperBound + size - 1) / size)
+    return bytes.slice(lowerBound - first * size, count) ?? bytes
+  }
+}
+
 extension UnsafeRawBufferPointer {
   /// Whether a buffer of the same size holds the same bytes.
   func hasEqualBytes(_ other: UnsafeRawBufferPointer) -> Bool {

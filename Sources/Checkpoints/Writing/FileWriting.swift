@@ -20,13 +20,6 @@ extension StateDict {
     to path: String, as format: OutputFormat? = nil, options: WriteOptions = WriteOptions(),
     progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(CheckpointError) -> [String] {
-    // Tensors that share memory in a small file would each take room of their own.
-    if let most = options.source?.mostWritten, byteCount > most {
-      throw CheckpointError(
-        .limitExceeded,
-        "would take \(byteCount) bytes, more than a file of this size justifies (\(most)). "
-          + "Raise Limits.writtenBytes if you want it.")
-    }
     let format = format ?? OutputFormat(path: path)
     try format.check(self)
     var files: [PlannedFile] = []
@@ -35,8 +28,7 @@ extension StateDict {
     } else {
       files = [PlannedFile(path: path, layout: try layout(as: format, path: path, options), content: self)]
     }
-    try files.write(options, progress)
-    return files.map(\.path)
+    return try files.write(options, progress)
   }
 
   /// Where everything goes in a file of this format.
@@ -78,11 +70,19 @@ package struct PlannedFile: Sendable {
 extension [PlannedFile] {
   /// Writes all files, and gives them their names, one after the other, when all of them are complete.
   ///
+  /// - Returns: their paths.
   /// - Throws: as ``StateDict/write(to:as:options:progress:)``.
   package func write(
-    _ options: WriteOptions, _ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
-  ) throws(CheckpointError) {
-    let total = reduce(0) { $0 + $1.layout.pieces.reduce(0) { $0 + $1.byteCount } }
+    _ options: WriteOptions, _ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void
+  ) throws(CheckpointError) -> [String] {
+    let total = flatMap(\.layout.pieces).reduce(0) { $0.saturatingAdding($1.byteCount) }
+    // Tensors that share memory in a small file would each take room of their own.
+    if let most = options.source?.mostWritten, total > most {
+      throw CheckpointError(
+        .limitExceeded,
+        "would take \(total) bytes, more than a file of this size justifies (\(most)). "
+          + "Raise Limits.writtenBytes if you want it.")
+    }
     var outputs: [OutputFile] = []
     do throws(CheckpointError) {
       var done = 0
@@ -109,6 +109,7 @@ extension [PlannedFile] {
         throw error
       }
     }
+    return map(\.path)
   }
 }
 

@@ -43,8 +43,9 @@ package struct FilePiece: Sendable {
       switch content {
       case .tensor(let tensor):
         try tensor.checkExpansion()
-        let size = tensor.dtype.size
-        return try tensor.bytes(ofElements: range.lowerBound / size..<range.upperBound / size)
+        return try range.slice(ofElements: tensor.dtype.size) { elements throws(CheckpointError) in
+          try tensor.bytes(ofElements: elements)
+        }
       case .storage(let storage): return try storage.bytes(in: range)
       }
     } catch {
