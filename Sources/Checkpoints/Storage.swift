@@ -46,6 +46,12 @@ public final class Storage: Sendable {
     }
   }
 
+  /// The archive record that the bytes lie in as they are; nil where there is none.
+  var record: ZipRecord? {
+    if case .record(let record) = source { return record }
+    return nil
+  }
+
   /// The CRC-32 of all bytes; a zip record's is computed once and held against the recorded one.
   ///
   /// - Throws: `.checksumMismatch` when the file is damaged here.

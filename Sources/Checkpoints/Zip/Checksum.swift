@@ -34,6 +34,11 @@ func crc32(_ bytes: UnsafeRawBufferPointer, continuing checksum: UInt32) -> UInt
   return unsafe zlibChecksum(UnsafeRawBufferPointer(rest), continuing: ~0)
 }
 
+/// The CRC-32 of two runs of bytes one after the other, which have these CRC-32s; the second has `count` bytes.
+func crc32(joining first: UInt32, _ second: UInt32, count: Int) -> UInt32 {
+  UInt32(truncatingIfNeeded: crc32_combine(uLong(first), uLong(second), count))
+}
+
 private func zlibChecksum(_ bytes: UnsafeRawBufferPointer, continuing checksum: UInt32) -> UInt32 {
   UInt32(
     truncatingIfNeeded: unsafe crc32_z(
