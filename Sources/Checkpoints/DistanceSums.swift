@@ -34,7 +34,9 @@ struct DistanceSums: Sendable {
 
   /// Adds a run that follows this one.
   mutating func join(_ next: DistanceSums) {
-    if next.largestAbsolute > largestAbsolute { (largestAbsolute, position) = (next.largestAbsolute, next.position) }
+    if next.largestAbsolute > largestAbsolute {
+      (largestAbsolute, position) = (next.largestAbsolute, next.position)
+    }
     largestRelative = max(largestRelative, next.largestRelative)
     count += next.count
     product += next.product

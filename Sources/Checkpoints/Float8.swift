@@ -40,6 +40,7 @@ private struct Float8 {
     let (exponent, fraction) = (bits >> mantissaBits, bits & ((1 << mantissaBits) - 1))
     // Without an exponent there is no leading one.
     let significand = exponent == 0 ? fraction : fraction + (1 << mantissaBits)
-    return Float(sign: .plus, exponent: max(exponent, 1) - bias - mantissaBits, significand: Float(significand))
+    return Float(
+      sign: .plus, exponent: max(exponent, 1) - bias - mantissaBits, significand: Float(significand))
   }
 }

@@ -50,7 +50,9 @@ struct TensorPairs: Sendable {
   private func declaredKinds(_ mayDiffer: (Pair) -> Bool) -> [StateDictDifference.Kind?] {
     pairs.map { pair in
       if pair.here.shape != pair.there.shape { return .shape(pair.here.shape, pair.there.shape) }
-      if pair.here.dtype != pair.there.dtype, !mayDiffer(pair) { return .dtype(pair.here.dtype, pair.there.dtype) }
+      if pair.here.dtype != pair.there.dtype, !mayDiffer(pair) {
+        return .dtype(pair.here.dtype, pair.there.dtype)
+      }
       return nil
     }
   }
@@ -113,7 +115,9 @@ struct TensorPairs: Sendable {
     }
     // Joined in order, so that the first of equal differences is the one that is told.
     var joined: [Int: DistanceSums] = [:]
-    for (part, sums) in zip(parts, found.withLock { $0 }) { joined[part.pair, default: DistanceSums()].join(sums) }
+    for (part, sums) in zip(parts, found.withLock { $0 }) {
+      joined[part.pair, default: DistanceSums()].join(sums)
+    }
     return chosen.map { joined[$0] ?? DistanceSums() }
   }
 }

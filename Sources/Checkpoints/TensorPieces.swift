@@ -23,6 +23,13 @@ extension Tensor {
       dtype: dtype, shape: [range.count], strides: [1], storageOffset: offset, storage: storage)
   }
 
+  /// The first `count` elements of row-major order.
+  ///
+  /// - Throws: as ``contiguousBytes(limits:)``.
+  package func prefix(_ count: Int) throws(CheckpointError) -> Tensor {
+    try divisible().elements(0..<min(count, elementCount))
+  }
+
   /// The same values one after the other in row-major order: the tensor itself where they lie so, else a copy.
   ///
   /// - Throws: as ``contiguousBytes(limits:)``.
@@ -34,7 +41,7 @@ extension Tensor {
   }
 
   /// The place of an element of row-major order along each dimension.
-  func index(ofElement position: Int) -> [Int] {
+  package func index(ofElement position: Int) -> [Int] {
     var (index, rest) = ([Int](repeating: 0, count: shape.count), position)
     for dimension in shape.indices.reversed() {
       let size = max(1, shape[dimension])

@@ -97,12 +97,3 @@ extension Parameter {
       || (dtype == .float32 ? tensor.dtype.isFloatingPoint : tensor.dtype.isInteger)
   }
 }
-
-extension DType {
-  fileprivate var isInteger: Bool {
-    switch self {
-    case .int64, .int32, .int16, .int8, .uint64, .uint32, .uint16, .uint8: true
-    default: false
-    }
-  }
-}

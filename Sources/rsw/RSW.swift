@@ -9,7 +9,9 @@ struct RSW: ParsableCommand {
     commandName: "rsw",
     abstract: "Reads PyTorch's pretrained weights without Python, converts them, and runs ResNets.",
     version: "0.1.0",
-    subcommands: [Convert.self, List.self, Info.self, Diff.self, Run.self, Bench.self])
+    subcommands: [
+      Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Run.self, Bench.self,
+    ])
 
   static func main() {
     MatrixEngine.endForeignThreads()

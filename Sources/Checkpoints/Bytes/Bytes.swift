@@ -131,7 +131,7 @@ public struct Bytes: Sendable {
   /// Whether the bytes, if they are a multiple of `boundary`, begin on one: in a mapped file, on one of the file's.
   package func isAligned(to boundary: Int) -> Bool {
     guard count > 0, count.isMultiple(of: boundary) else { return true }
-    return unsafe withUnsafeBytes { bytes in unsafe Int(bitPattern: bytes.baseAddress).isMultiple(of: boundary) }
+    return unsafe withUnsafeBytes { bytes in Int(bitPattern: bytes.baseAddress).isMultiple(of: boundary) }
   }
 
   /// Whether those of `text` lie anywhere in the bytes.

@@ -51,7 +51,8 @@ struct NonFinitePattern: Hashable, Sendable {
     // Without a way out of the loop, so that it is compiled to vectors.
     var found: Element = 0
     for index in 0..<bytes.count / MemoryLayout<Element>.size {
-      let bits = unsafe start.loadUnaligned(fromByteOffset: index &* MemoryLayout<Element>.size, as: Element.self)
+      let bits = unsafe start.loadUnaligned(
+        fromByteOffset: index &* MemoryLayout<Element>.size, as: Element.self)
       found |= bits & mask == pattern ? 1 : 0
     }
     return found != 0
@@ -73,7 +74,9 @@ struct NonFinitePattern: Hashable, Sendable {
     var result = NonFinite()
     for position in 0..<bytes.count / size {
       var bits: UInt64 = 0
-      for byte in (0..<size).reversed() { bits = bits << 8 | UInt64(bytes.load(UInt8.self, at: position * size + byte) ?? 0) }
+      for byte in (0..<size).reversed() {
+        bits = bits << 8 | UInt64(bytes.load(UInt8.self, at: position * size + byte) ?? 0)
+      }
       guard bits & mask == pattern else { continue }
       if isNaN(bits) { result.nans += 1 } else { result.infinities += 1 }
       if result.first == nil {

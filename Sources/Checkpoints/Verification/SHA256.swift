@@ -25,11 +25,12 @@ package enum SHA256 {
 
   /// The digits of a digest in a file's name, as torch.hub has it: eight or more between a dash and a dot, as in
   /// `resnet50-11ad3fa6.pth`. Nil where there are none.
-  static func digits(inName name: String) -> String? {
+  package static func digits(inName name: String) -> String? {
     let (bytes, shortest, longest) = (Array(name.utf8), 8, 64)
     for dash in bytes.indices where bytes[dash] == UInt8(ascii: "-") {
       let digits = bytes[(dash + 1)...].prefix {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+          || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
       }
       if (shortest...longest).contains(digits.count), digits.endIndex < bytes.count,
         bytes[digits.endIndex] == UInt8(ascii: ".")
@@ -128,7 +129,7 @@ private func rotate(_ value: SIMD4<UInt32>, _ count: UInt32) -> SIMD4<UInt32> {
   value &>> SIMD4(repeating: count) &+ value &<< SIMD4(repeating: 32 &- count)
 }
 
-infix operator ^^: AdditionPrecedence
+infix operator ^^ : AdditionPrecedence
 
 /// Exclusive or. That of integer vectors, and their or, are compiled lane by lane; that of masks is one instruction.
 @inline(__always)

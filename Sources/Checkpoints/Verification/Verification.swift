@@ -136,10 +136,12 @@ extension Checkpoint {
     let outcome =
       !findings.isEmpty
       ? "not the SHA-256 that the name has"
-      : digests.count == 1 ? "SHA-256 begins with \(first.digits), as the name has it" : "SHA-256 as the names have it"
+      : digests.count == 1
+        ? "SHA-256 begins with \(first.digits), as the name has it" : "SHA-256 as the names have it"
     return .init(
       "name", count: digests.count, unit: "files",
-      byteCount: digests.reduce(0) { $0.saturatingAdding($1.file.count) }, outcome: outcome, findings: findings)
+      byteCount: digests.reduce(0) { $0.saturatingAdding($1.file.count) }, outcome: outcome,
+      findings: findings)
   }
 
   // MARK: Checksums
@@ -158,7 +160,8 @@ extension Checkpoint {
         : "as recorded" + (without > 0 ? "; none recorded for \(without) more" : "")
     return .init(
       "checksums", count: checked.count, unit: checked.contains { !$0.isRecord } ? "tensors" : "records",
-      byteCount: checked.reduce(0) { $0.saturatingAdding($1.byteCount) }, outcome: outcome, findings: findings)
+      byteCount: checked.reduce(0) { $0.saturatingAdding($1.byteCount) }, outcome: outcome, findings: findings
+    )
   }
 
   // MARK: Values
@@ -185,7 +188,8 @@ extension Checkpoint {
     return .init(
       "values", count: checked.count, unit: "tensors",
       valueCount: checked.reduce(0) { $0.saturatingAdding($1.tensor.elementCount) },
-      outcome: findings.isEmpty ? "finite" : "\(findings.count) hold values that are not finite", findings: findings)
+      outcome: findings.isEmpty ? "finite" : "\(findings.count) hold values that are not finite",
+      findings: findings)
   }
 }
 

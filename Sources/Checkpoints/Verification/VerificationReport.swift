@@ -57,7 +57,7 @@ public struct VerificationReport: Sendable {
     public let message: String
 
     /// A finding about a tensor, a record, or the whole file.
-    public init(_ severity: Severity, _ subject: String? = nil, index: [Int]? = nil, _ message: String) {
+    public init(_ severity: Severity, _ subject: String?, index: [Int]? = nil, _ message: String) {
       self.severity = severity
       self.subject = subject
       self.index = index
