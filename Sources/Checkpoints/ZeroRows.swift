@@ -5,7 +5,10 @@ extension Tensor {
   ///
   /// - Throws: as ``contiguousBytes(limits:)``.
   package func zeroRows() throws(CheckpointError) -> [Int] {
-    guard let count = shape.first, count > 0, elementCount > 0 else { return [] }
+    // Filters that share memory are nobody's.
+    guard let count = shape.first, count > 0, elementCount > 0, byteCount <= storage.byteCount else {
+      return []
+    }
     let bytes = try contiguousBytes()
     let (size, rowSize) = (dtype.size, bytes.count / count)
     // Of the last byte of an element, the highest bit is the sign.

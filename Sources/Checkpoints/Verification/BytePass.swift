@@ -15,6 +15,12 @@ struct ByteRun: Sendable {
   /// The recorded checksum of a tensor in an rsw file.
   var recorded: String?
 
+  /// Whether this is a record of an archive.
+  var isRecord: Bool {
+    if case .record = source { return true }
+    return false
+  }
+
   /// Whether the checksum is compared with anything.
   var hasChecksum: Bool {
     if case .record(let record) = source { return record.hasChecksum }

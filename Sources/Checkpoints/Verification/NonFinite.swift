@@ -96,16 +96,20 @@ struct NonFinite {
 }
 
 extension Tensor {
+  /// The tensor with what an expanded view repeats once.
+  func unexpanded() throws(CheckpointError) -> Tensor {
+    try Tensor(
+      dtype: dtype, shape: zip(shape, strides).map { $1 == 0 ? min($0, 1) : $0 }, strides: strides,
+      storageOffset: storageOffset, storage: storage)
+  }
+
   /// What in the tensor is not finite; nil where all is.
   ///
   /// - Throws: ``CheckpointError`` when the elements can't be read.
-  func nonFinite() throws(CheckpointError) -> (NonFinite, index: [Int])? {
+  func nonFinite(limits: Limits) throws(CheckpointError) -> (NonFinite, index: [Int])? {
     guard let pattern = NonFinitePattern(dtype), layout == .strided else { return nil }
-    // What an expanded view repeats is looked at once.
-    let distinct = try Tensor(
-      dtype: dtype, shape: zip(shape, strides).map { $1 == 0 ? min($0, 1) : $0 }, strides: strides,
-      storageOffset: storageOffset, storage: storage)
-    let bytes = try distinct.contiguousBytes()
+    let distinct = try unexpanded()
+    let bytes = try distinct.contiguousBytes(limits: limits)
     guard unsafe bytes.withUnsafeBytes({ unsafe pattern.occurs(in: $0) }) else { return nil }
     let found = pattern.elements(of: bytes)
     guard let first = found.first else { return nil }
