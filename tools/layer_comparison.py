@@ -1,8 +1,8 @@
-"""Compares what rsw computes, layer by layer, with another engine or file; see compare_torch.py --against.
+"""Compares rsw layer by layer with another engine or file; see compare_torch.py --against.
 
-The other side is an ONNX file, which ONNX Runtime runs with every module's output as one of the graph's, or PyTorch
-weights, which the module that torchvision or timm builds for the model gets. The first layer whose output departs is
-where to look.
+The other side is an ONNX file, which ONNX Runtime runs with every module's output as one of the
+graph's, or PyTorch weights, which the module that torchvision or timm builds for the model gets.
+The first layer whose output departs is where to look.
 """
 
 import re
@@ -60,10 +60,10 @@ HEADINGS = ("layer", "shape", "error", "largest", "at", "")
 
 
 def modules_of(tensor):
-    """The modules whose output an ONNX tensor may be, by its name: a module's last tensor is its output.
+    """The modules whose output an ONNX tensor may be, by its name; the last one is.
 
-    `layer1.0.conv1` is a module's path itself; torch's older exporter writes `/layer1/layer1.0/conv1/Conv_output_0`,
-    which may be the output of `layer1.0` and `layer1` too.
+    `layer1.0.conv1` is a module's path itself; torch's older exporter writes
+    `/layer1/layer1.0/conv1/Conv_output_0`, which may be the output of `layer1.0` and `layer1` too.
     """
     if not tensor.startswith("/"):
         return [tensor] if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", tensor) else []
@@ -77,7 +77,7 @@ def modules_of(tensor):
 
 
 def norm_after(convolution):
-    """The path of the norm that follows a convolution: `bn1` for `conv1`, `downsample.1` for `downsample.0`."""
+    """The path of the norm behind a convolution: `bn1` for `conv1`, `downsample.1` for `.0`."""
     *parents, name = convolution.split(".")
     name = str(int(name) + 1) if name.isdigit() else name.replace("conv", "bn")
     return ".".join([*parents, name])
@@ -89,7 +89,7 @@ def module_tensors(graph):
     for node in graph.node:
         for tensor in node.output:
             modules = modules_of(tensor)
-            # ResNets' convolutions have no bias of their own: with one, the norm behind it is part of it.
+            # ResNets' convolutions have no bias: with one, the norm behind it is part of it.
             if node.op_type == "Conv" and len(node.input) == 3 and modules:
                 modules[-1] = norm_after(modules[-1])
             for module in modules:
@@ -121,28 +121,39 @@ def onnx_outputs(path, images):
     names = [*tensors.values(), logits]
     inputs = {session.get_inputs()[0].name: images}
     outputs = dict(zip(names, session.run(names, inputs)))
-    by_module = {module: outputs[tensor] for module, tensor in tensors.items() if tensor != logits}
-    return {**by_module, LOGITS: outputs[logits]}
+    layers = {module: outputs[tensor] for module, tensor in tensors.items() if tensor != logits}
+    return {**layers, LOGITS: outputs[logits]}
 
 
 # --- Weights of PyTorch ----------------------------------------------------------------------
 
 
 def network_of(variant):
-    """The module that torchvision, timm or the CIFAR experiments build for the name of a variant."""
+    """The module that torchvision, timm or the CIFAR experiments build for a variant."""
     for model in all_models():
         if model.name == variant:
             return model.build()
     raise Failure(f"neither torchvision nor timm builds a {variant}: give an .onnx file")
 
 
+def incompatible_keys(network, state):
+    """The keys that `state` lacks or has in another shape, and those that the network lacks."""
+    own = network.state_dict()
+    missing = [key for key in own if key not in state or state[key].shape != own[key].shape]
+    return missing, [key for key in state if key not in own]
+
+
 def torch_outputs(path, variant, images):
-    """The output of every module in float64, with the weights of a state dict, in the order of their calls."""
+    """The output of every module in float64, in the order in which they are called."""
     content = torch.load(path, weights_only=True, map_location="cpu")
     for key in ("state_dict", "model", "model_state_dict"):
         content = content.get(key, content)
     state = {key.removeprefix("module."): value for key, value in content.items()}
     network = network_of(variant).eval()
+    missing, unexpected = incompatible_keys(network, state)
+    if missing or unexpected:
+        differing = ", ".join([*missing, *unexpected][:3])
+        raise Failure(f"{path} does not fit {variant}, which rsw takes the model for: {differing}")
     network.load_state_dict(state)
     network.double()
     outputs = {}
@@ -171,7 +182,11 @@ def layer_error(layer, ours, theirs):
     distance = np.abs(ours - theirs)
     index = np.unravel_index(np.argmax(np.nan_to_num(distance, nan=np.inf)), distance.shape)
     return LayerError(
-        layer, ours.shape, relative_error(ours, theirs), float(distance[index]), tuple(map(int, index))
+        layer=layer,
+        shape=ours.shape,
+        error=relative_error(ours, theirs),
+        largest=float(distance[index]),
+        index=tuple(map(int, index)),
     )
 
 
