@@ -138,9 +138,10 @@ def network_of(variant):
 
 def incompatible_keys(network, state):
     """The keys that `state` lacks or has in another shape, and those that the network lacks."""
-    own = network.state_dict()
+    # Old files have no counters, and nothing is computed with them.
+    own = {key: value for key, value in network.state_dict().items() if "num_batches" not in key}
     missing = [key for key in own if key not in state or state[key].shape != own[key].shape]
-    return missing, [key for key in state if key not in own]
+    return missing, [key for key in state if key not in own and "num_batches" not in key]
 
 
 def torch_outputs(path, variant, images):
@@ -154,7 +155,7 @@ def torch_outputs(path, variant, images):
     if missing or unexpected:
         differing = ", ".join([*missing, *unexpected][:3])
         raise Failure(f"{path} does not fit {variant}, which rsw takes the model for: {differing}")
-    network.load_state_dict(state)
+    network.load_state_dict(state, strict=False)
     network.double()
     outputs = {}
 
