@@ -14,7 +14,11 @@ stages with PyTorch's in float64. --models takes names such as resnet50d or timm
 model or two for each feature. --results keeps results in a file and goes on where the last run
 stopped. --write also measures times, beside ONNX Runtime's, and makes a page of everything.
 
-With neither, for each variant: converts a checkpoint of random weights, compares every converted
+With --against: runs MODEL, any file that rsw takes, and OTHER, an .onnx file or weights of PyTorch, on
+the same random image, and compares the output of each layer that both have, in order. --size is
+that of the image.
+
+With none of these, for each variant: converts a checkpoint of random weights, compares every converted
 tensor byte for byte, runs the model on random images, and compares the logits with PyTorch's in
 float64. The exit status is 1 if anything differs by more than it may.
 """
@@ -33,6 +37,8 @@ import torch
 from safetensors import safe_open
 
 from family_comparison import SPREAD, compare_family
+from family_outputs import Failure
+from layer_comparison import compare_layers
 from loader_comparison import compare_loader
 from reporting import print_table, relative_error
 from torchvision_models import VARIANTS, full_resnet, randomize
@@ -191,33 +197,50 @@ def compare_all(variants, batches, rsw):
     return comparisons
 
 
-def parse_arguments():
+def argument_parser():
     parser = argparse.ArgumentParser(
-        description="Compares rsw with PyTorch: torchvision's ResNets, files, or all published ResNets."
+        description="Compares rsw with PyTorch: torchvision's ResNets, files, layers, or all published ResNets."
     )
+    parser.add_argument("--rsw", type=Path, default=ROOT / "tools" / "rsw", help="the rsw tool")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="separated by commas")
+    parser.add_argument("--batches", default="1,4", help="batch sizes, separated by commas")
     parser.add_argument("--loader", action="store_true", help="compare what is read of files")
-    parser.add_argument("--family", action="store_true", help="compare all published ResNets")
-    parser.add_argument("--models", help="only these models of the family, separated by commas")
-    parser.add_argument(
+
+    family = parser.add_argument_group("all published ResNets")
+    family.add_argument("--family", action="store_true", help="compare all published ResNets")
+    family.add_argument("--models", help="only these models of the family, separated by commas")
+    family.add_argument(
         "--spread", action="store_true", help="only one of the family for each feature"
     )
-    parser.add_argument(
+    family.add_argument(
         "--results",
         type=Path,
         help="a file that keeps results, to go on from; remove it when rsw changes",
     )
-    parser.add_argument(
+    family.add_argument(
         "--write", type=Path, help="measure times too, and write a page of all results"
     )
-    parser.add_argument("--variants", default=",".join(VARIANTS), help="separated by commas")
-    parser.add_argument("--batches", default="1,4", help="batch sizes, separated by commas")
-    parser.add_argument("--rsw", type=Path, default=ROOT / "tools" / "rsw", help="the rsw tool")
+
+    layers = parser.add_argument_group("one model, layer by layer")
+    layers.add_argument("--against", type=Path, help="an .onnx file, or weights of PyTorch")
+    layers.add_argument("--size", type=int, default=IMAGE_SIZE, help="height and width of the image")
+    layers.add_argument("model", type=Path, nargs="?", help="the model that rsw runs")
+    return parser
+
+
+def parse_arguments():
+    parser = argument_parser()
     arguments = parser.parse_args()
     family_only = (arguments.models, arguments.spread, arguments.results, arguments.write)
     if any(family_only) and not arguments.family:
         parser.error("--models, --spread, --results and --write go with --family")
     if arguments.models and arguments.spread:
         parser.error("--spread is a choice of models: leave out --models")
+    if bool(arguments.against) != bool(arguments.model):
+        parser.error("--against takes the other file and then the model")
+    for path in filter(None, (arguments.against, arguments.model)):
+        if not path.is_file():
+            parser.error(f"there is no file {path}")
     arguments.models = set(arguments.models.split(",") if arguments.models else ())
     arguments.variants = arguments.variants.split(",")
     for variant in arguments.variants:
@@ -230,23 +253,34 @@ def parse_arguments():
     return arguments
 
 
-def main():
-    arguments = parse_arguments()
-    # Builds rsw if need be, so that no run is timed together with a build.
-    run_rsw(arguments.rsw, "--version")
-    if arguments.loader:
-        differing = compare_loader(arguments.rsw)
-        if differing:
-            raise SystemExit(f"FAILED: {differing} files differ")
-        print("passed: rsw reads what torch reads")
-        return
-    if arguments.family:
-        names = set(SPREAD) if arguments.spread else arguments.models
-        failures, count = compare_family(names, arguments.rsw, arguments.results, arguments.write)
-        if failures:
-            raise SystemExit(f"FAILED: {failures} of {count} models")
-        print(f"passed: all {count} models are recognised and computed as PyTorch does")
-        return
+def check_loader(arguments):
+    differing = compare_loader(arguments.rsw)
+    if differing:
+        raise SystemExit(f"FAILED: {differing} files differ")
+    print("passed: rsw reads what torch reads")
+
+
+def check_family(arguments):
+    names = set(SPREAD) if arguments.spread else arguments.models
+    failures, count = compare_family(names, arguments.rsw, arguments.results, arguments.write)
+    if failures:
+        raise SystemExit(f"FAILED: {failures} of {count} models")
+    print(f"passed: all {count} models are recognised and computed as PyTorch does")
+
+
+def check_layers(arguments):
+    try:
+        departing, count = compare_layers(
+            arguments.rsw, arguments.model, arguments.against, arguments.size
+        )
+    except Failure as failure:
+        raise SystemExit(f"FAILED: {failure}") from None
+    if departing:
+        raise SystemExit(f"FAILED: {departing} is the first layer that departs")
+    print(f"passed: all {count} layers agree")
+
+
+def check_variants(arguments):
     comparisons = compare_all(arguments.variants, arguments.batches, arguments.rsw)
     print_table([HEADINGS, *(comparison.row() for comparison in comparisons)])
     failures = sum(not comparison.passed() for comparison in comparisons)
@@ -257,6 +291,20 @@ def main():
         f"passed: every tensor byte for byte, and logits within {largest:.1e} "
         f"of PyTorch's in float64 (allowed: {TOLERANCE:.1e})"
     )
+
+
+def main():
+    arguments = parse_arguments()
+    # Builds rsw if need be, so that no run is timed together with a build.
+    run_rsw(arguments.rsw, "--version")
+    if arguments.loader:
+        check_loader(arguments)
+    elif arguments.family:
+        check_family(arguments)
+    elif arguments.against:
+        check_layers(arguments)
+    else:
+        check_variants(arguments)
 
 
 if __name__ == "__main__":

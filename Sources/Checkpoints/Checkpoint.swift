@@ -56,7 +56,9 @@ public struct Checkpoint: Sendable {
   public let metadata: [(name: String, value: String)]
 
   let content: Content
-  private let limits: Limits
+  let limits: Limits
+  /// The whole file, of which the checkpoint may be a member.
+  let file: Bytes
 
   /// What was found in a file.
   enum Content: Sendable {
@@ -101,12 +103,13 @@ public struct Checkpoint: Sendable {
     self.path = path
     self.member = member
     self.limits = limits
+    file = bytes
     do throws(CheckpointError) {
-      var file = bytes
-      if let member { file = try ZipMembers.member(member, of: bytes, limits: limits) }
-      byteCount = file.count
-      (container, content, metadata) = try Checkpoint.open(
-        file, path: path, isWhole: member == nil && !isShard, limits)
+      var content = bytes
+      if let member { content = try ZipMembers.member(member, of: bytes, limits: limits) }
+      byteCount = content.count
+      (container, self.content, metadata) = try Checkpoint.open(
+        content, path: path, isWhole: member == nil && !isShard, limits)
     } catch {
       throw error.inFile(path)
     }

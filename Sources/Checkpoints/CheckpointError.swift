@@ -31,6 +31,8 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     public static let outsideStorage = Code(description: "outsideStorage")
     /// There is no state dict where one was asked for.
     public static let noStateDict = Code(description: "noStateDict")
+    /// There is no tensor of the name that was asked for.
+    public static let noTensor = Code(description: "noTensor")
     /// There are several state dicts, and nothing says which one is meant.
     public static let ambiguous = Code(description: "ambiguous")
     /// The target format, or Float, can't hold this.

@@ -55,7 +55,7 @@ public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
   public var convertsToFloat: Bool {
     switch self {
     case .float64, .float32, .float16, .bfloat16, .int64, .int32, .int16, .int8, .uint64, .uint32, .uint16,
-      .uint8, .bool:
+      .uint8, .bool, .float8_e4m3fn, .float8_e4m3fnuz, .float8_e5m2, .float8_e5m2fnuz, .float8_e8m0fnu:
       true
     default: false
     }

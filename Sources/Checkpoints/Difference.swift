@@ -60,65 +60,54 @@ extension StateDict {
   public func difference(
     from other: StateDict, tolerance: Tolerance = Tolerance()
   ) throws(CheckpointError) -> StateDictDifference {
+    try difference(from: other) { pairs throws(CheckpointError) in try pairs.kinds(tolerance) }
+  }
+
+  /// As ``difference(from:tolerance:)``, but 0 and -0, and NaN of different bits, differ too.
+  ///
+  /// - Throws: ``CheckpointError`` when a tensor can't be read.
+  package func exactDifference(from other: StateDict) throws(CheckpointError) -> StateDictDifference {
+    try difference(from: other) { pairs throws(CheckpointError) in try pairs.exactKinds() }
+  }
+
+  private func difference(
+    from other: StateDict,
+    _ compare: (TensorPairs) throws(CheckpointError) -> [StateDictDifference.Kind?]
+  ) throws(CheckpointError) -> StateDictDifference {
     var result = StateDictDifference()
     result.onlyHere = names.filter { other[$0] == nil }
     result.onlyThere = other.names.filter { self[$0] == nil }
-    let common = compactMap { name, tensor in other[name].map { (name, tensor, $0) } }
-    let found = Locked<[Int: StateDictDifference.Kind]>([:])
-    try inParallel(common.count) { index throws(CheckpointError) in
-      let (name, a, b) = common[index]
-      do throws(CheckpointError) {
-        let kind = try a.difference(from: b, tolerance)
-        if let kind { found.withLock { $0[index] = kind } }
-      } catch {
-        throw error.forTensor(name)
-      }
-    }
-    let kinds = found.withLock { $0 }
-    for (index, (name, _, _)) in common.enumerated() {
-      if let kind = kinds[index] { result.differing.append((name, kind)) } else { result.equal += 1 }
+    let pairs = TensorPairs(
+      compactMap { name, tensor in other[name].map { .init(name: name, here: tensor, there: $0) } })
+    for (pair, kind) in zip(pairs.pairs, try compare(pairs)) {
+      if let kind { result.differing.append((pair.name, kind)) } else { result.equal += 1 }
     }
     return result
   }
 }
 
 extension Tensor {
-  /// Nil where there is no difference.
-  fileprivate func difference(
-    from other: Tensor, _ tolerance: Tolerance
-  ) throws(CheckpointError) -> StateDictDifference.Kind? {
-    guard shape == other.shape else { return .shape(shape, other.shape) }
-    let isLax = tolerance.absolute > 0 || tolerance.relative > 0
-    guard dtype == other.dtype || isLax && dtype.convertsToFloat && other.dtype.convertsToFloat else {
-      return .dtype(dtype, other.dtype)
+  /// How far the values are from those of a tensor of the same shape.
+  ///
+  /// - Throws: ``CheckpointError`` when one of them can't be read, or does not convert to Float.
+  package func valueDifference(
+    from other: Tensor, tolerance: Tolerance = Tolerance()
+  ) throws(CheckpointError) -> ValueDifference {
+    var sums = DistanceSums()
+    let (here, there) = (try divisible(), try other.divisible())
+    for range in (0..<elementCount).parts(of: Tensor.jobLength) {
+      sums.join(try DistanceSums(here, there, range, tolerance))
     }
-    if dtype == other.dtype, try contiguousBytes() == other.contiguousBytes() { return nil }
-    guard dtype.convertsToFloat, other.dtype.convertsToFloat else { return .bytes }
-    let difference = ValueDifference(try floats(), try other.floats(), shape: shape, tolerance)
-    // Equal as float32, but not byte for byte: 0 and -0, or what needs more digits.
-    return difference.count == 0 ? (isLax || dtype == .float32 ? nil : .bytes) : .values(difference)
+    return ValueDifference(sums, of: self)
   }
 }
 
 extension ValueDifference {
-  fileprivate init(_ a: [Float], _ b: [Float], shape: [Int], _ tolerance: Tolerance) {
-    var (position, product, normA, normB) = (0, 0.0, 0.0, 0.0)
-    for (place, (left, right)) in zip(a, b).enumerated() {
-      let (x, y) = (Double(left), Double(right))
-      product += x * y
-      normA += x * x
-      normB += y * y
-      if left == right || left.isNaN && right.isNaN { continue }
-      let distance = (x - y).magnitude
-      let apart = distance.isNaN ? Double.infinity : distance
-      if apart == .infinity || apart > tolerance.absolute + tolerance.relative * y.magnitude { count += 1 }
-      if apart > largestAbsolute { (largestAbsolute, position) = (apart, place) }
-      largestRelative = max(largestRelative, apart / y.magnitude)
-    }
-    cosine = product / (normA * normB).squareRoot()
-    for size in shape.reversed() {
-      index.insert(position % max(1, size), at: 0)
-      position /= max(1, size)
-    }
+  init(_ sums: DistanceSums, of tensor: Tensor) {
+    largestAbsolute = sums.largestAbsolute
+    largestRelative = sums.largestRelative
+    index = tensor.index(ofElement: sums.position)
+    count = sums.count
+    cosine = sums.product / (sums.squaresHere * sums.squaresThere).squareRoot()
   }
 }

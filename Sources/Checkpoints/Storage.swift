@@ -82,6 +82,12 @@ public final class Storage: Sendable {
     return try knownChecksum.value { () throws(CheckpointError) in crc32(releasing: bytes) }
   }
 
+  /// The archive record that the bytes lie in as they are; nil where there is none.
+  var record: ZipRecord? {
+    if case .record(let record) = source { return record }
+    return nil
+  }
+
   /// Notes the CRC-32 of all bytes, so that nobody computes it again; a zip record's is held against the recorded one.
   ///
   /// - Throws: `.checksumMismatch` when the file is damaged here.

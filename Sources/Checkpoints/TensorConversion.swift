@@ -7,7 +7,7 @@ extension Tensor {
   ///
   /// Quantized and sparse tensors are made dense first.
   ///
-  /// - Throws: `.notRepresentable` for complex, 8-bit float and bit types, and whatever
+  /// - Throws: `.notRepresentable` for complex, 4-bit float and bit types, and whatever
   ///   ``dense(limits:)`` and ``contiguousBytes(limits:)`` throw.
   public func floats() throws(CheckpointError) -> [Float] {
     guard layout == .strided, quantization == nil else { return try dense().floats() }
@@ -71,7 +71,10 @@ extension Tensor {
     case .uint32: unsafe fill(target, source, UInt32.self) { Float($0) }
     case .uint16: unsafe fill(target, source, UInt16.self) { Float($0) }
     case .uint8: unsafe fill(target, source, UInt8.self) { Float($0) }
-    default: unsafe fill(target, source, UInt8.self) { $0 == 0 ? 0 : 1 }  // bool
+    case .bool: unsafe fill(target, source, UInt8.self) { $0 == 0 ? 0 : 1 }
+    default:
+      let values = dtype.float8Values ?? []
+      unsafe fill(target, source, UInt8.self) { Int($0) < values.count ? values[Int($0)] : .nan }
     }
   }
 

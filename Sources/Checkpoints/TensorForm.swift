@@ -98,11 +98,17 @@ extension Tensor {
   }
 
   /// The elements of a floating-point or integer tensor as Double.
-  func doubles() throws(CheckpointError) -> [Double] {
+  package func doubles() throws(CheckpointError) -> [Double] {
     switch dtype {
-    case .float64:
+    case .float64, .uint64:
       let bytes = try contiguousBytes()
-      return (0..<elementCount).map { Double(bitPattern: bytes.load(UInt64.self, at: $0 * 8) ?? 0) }
+      return (0..<elementCount).map { position in
+        let bits = bytes.load(UInt64.self, at: position * 8) ?? 0
+        return dtype == .float64 ? Double(bitPattern: bits) : Double(bits)
+      }
+    case .uint32:
+      let bytes = try contiguousBytes()
+      return (0..<elementCount).map { Double(bytes.load(UInt32.self, at: $0 * 4) ?? 0) }
     case .int64, .int32: return try ints().map(Double.init)
     default: return try floats().map(Double.init)
     }

@@ -72,7 +72,7 @@ extension StateDict {
     // Where so much differs, similar names are no misspellings, and comparing all pairs takes long.
     if report.missing.count * report.unexpected.count <= 20_000 {
       report.missing = report.missing.map {
-        .init(key: $0.key, nearest: nearestKey(to: $0.key, among: report.unexpected))
+        .init(key: $0.key, nearest: nearestNames(to: $0.key, among: report.unexpected).first)
       }
     }
 
@@ -96,36 +96,4 @@ extension Parameter {
     return tensor.dtype == dtype
       || (dtype == .float32 ? tensor.dtype.isFloatingPoint : tensor.dtype.isInteger)
   }
-}
-
-extension DType {
-  fileprivate var isInteger: Bool { convertsToFloat && !isFloatingPoint && self != .bool }
-}
-
-/// The key with the smallest edit distance to `key`, if it is near enough to be a misspelling.
-private func nearestKey(to key: String, among candidates: [String]) -> String? {
-  var best: (key: String, distance: Int)?
-  let target = Array(key.utf8)
-  guard target.count <= 200 else { return nil }
-  let mostEdits = max(2, target.count / 3)
-  for candidate in candidates {
-    let text = Array(candidate.utf8)
-    guard abs(text.count - target.count) <= min(mostEdits, (best?.distance ?? .max) - 1) else { continue }
-    let distance = editDistance(target, text)
-    if distance <= mostEdits, distance < best?.distance ?? .max { best = (candidate, distance) }
-  }
-  return best?.key
-}
-
-/// Levenshtein's distance.
-private func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-  var previous = Array(0...b.count)
-  for (i, unit) in a.enumerated() {
-    var current = [i + 1]
-    for (j, other) in b.enumerated() {
-      current.append(min(previous[j] + (unit == other ? 0 : 1), previous[j + 1] + 1, current[j] + 1))
-    }
-    previous = current
-  }
-  return previous[b.count]
 }

@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import Checkpoints
+import Dispatch
 import Inference
+import ResNets
 
 @main
 struct RSW: ParsableCommand {
@@ -10,11 +12,15 @@ struct RSW: ParsableCommand {
     commandName: "rsw",
     abstract: "Reads PyTorch's pretrained weights without Python, converts them, and runs ResNets.",
     version: rswVersion,
-    subcommands: [Convert.self, List.self, Info.self, Diff.self, Run.self, Bench.self])
+    subcommands: [
+      Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Run.self, Bench.self,
+    ])
 
   static func main() {
     MatrixEngine.endForeignThreads()
     Terminal.explainVanishedPages()
+    // Nearly every command needs them, and reading them takes as long as reading the arguments.
+    DispatchQueue.global().async { _ = Dialect.all }
     main(nil)
   }
 }

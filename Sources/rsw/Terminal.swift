@@ -74,8 +74,13 @@ enum Terminal {
   }
 
   /// Whether progress may be drawn.
-  static var showsProgress: Bool {
-    isatty(STDERR_FILENO) == 1 && getenv("NO_COLOR") == nil
+  static var showsProgress: Bool { isRich(STDERR_FILENO) }
+
+  /// Whether results are read by people on a terminal that can draw.
+  static var drawsResults: Bool { isRich(STDOUT_FILENO) }
+
+  private static func isRich(_ descriptor: CInt) -> Bool {
+    isatty(descriptor) == 1 && getenv("NO_COLOR") == nil
       && getenv("TERM").map { String(cString: $0) } != "dumb"
   }
 
@@ -150,6 +155,17 @@ func fixed(_ value: Double, _ digits: Int) -> String {
   let padded = String(repeating: "0", count: max(0, digits + 1 - text.count)) + text
   let sign = value < 0 && scaled != 0 ? "-" : ""
   return digits == 0 ? sign + padded : sign + padded.dropLast(digits) + "." + padded.suffix(digits)
+}
+
+/// `value` with at most `digits` digits that count, as `%g` of C has it.
+func general(_ value: Double, _ digits: Int) -> String { formatted(value, "%.*g", digits) }
+
+/// `value` as C's printf has it with this format and precision.
+func formatted(_ value: Double, _ format: String, _ digits: Int) -> String {
+  // The largest Double has 309 digits before the point.
+  var text = [CChar](repeating: 0, count: 512)
+  let length = withVaList([CInt(clamping: digits), value]) { vsnprintf(&text, text.count, format, $0) }
+  return String(decoding: text.prefix(max(0, Int(length))).map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 private let widestCell = 200

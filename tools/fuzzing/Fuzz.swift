@@ -105,6 +105,9 @@ struct FuzzUser {
     attempt { _ throws(CheckpointError) in _ = try checkpoint.stateDict(key: "model.state_dict") }
     attempt { user throws(CheckpointError) in user.use(try checkpoint.allTensors()) }
     attempt { _ throws(CheckpointError) in try checkpoint.verifyChecksums() }
+    attempt { _ throws(CheckpointError) in
+      _ = try checkpoint.verify().checks.flatMap(\.findings).map { printable($0.message) }
+    }
   }
 
   private mutating func use(_ stateDict: StateDict) {
@@ -142,6 +145,7 @@ struct FuzzUser {
       _ = try tensor.storage.checksum()
       // It has no limits of its own, but is never more than 16 times as large.
       guard bytes.count <= 1 << 18 else { return }
+      _ = try? TensorStatistics(tensor)
       let count = try tensor.floats().count
       guard count == tensor.elementCount else {
         fatalError("a tensor has another number of floats than elements")

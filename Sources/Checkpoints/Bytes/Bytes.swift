@@ -151,6 +151,12 @@ public struct Bytes: Sendable {
     unsafe withUnsafeBytes { bytes in unsafe bytes.allSatisfy { $0 < 0x80 } } || utf8 != nil
   }
 
+  /// Whether the bytes, if they are a multiple of `boundary`, begin on one: in a mapped file, on one of the file's.
+  package func isAligned(to boundary: Int) -> Bool {
+    guard count > 0, count.isMultiple(of: boundary) else { return true }
+    return unsafe withUnsafeBytes { bytes in Int(bitPattern: bytes.baseAddress).isMultiple(of: boundary) }
+  }
+
   /// Whether those of `text` lie anywhere in the bytes.
   package func contains(_ text: StaticString) -> Bool {
     unsafe withUnsafeBytes { bytes in

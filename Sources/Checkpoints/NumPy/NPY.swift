@@ -19,13 +19,14 @@ extension Tensor {
     }
   }
 
-  /// Writes the tensor as a row-major .npy file, replacing a file that is there.
+  /// Writes the tensor as a row-major .npy file.
   ///
+  /// - Parameter replacing: whether a file that is there is replaced; else it is an error.
   /// - Throws: `.notRepresentable` for types that NumPy has not, `.cannotWrite`.
-  public func writeNPY(to path: String) throws(CheckpointError) {
+  public func writeNPY(to path: String, replacing: Bool = true) throws(CheckpointError) {
     let header = try NPY.header(self)
     let bytes = try contiguousBytes()
-    let output = try OutputFile(path, replacing: true)
+    let output = try OutputFile(path, replacing: replacing)
     do throws(CheckpointError) {
       try output.write(header, at: 0)
       try output.write(bytes, at: header.count)
@@ -125,8 +126,8 @@ enum NPY {
       .malformed, "its .npy header is damaged. Write it again with numpy.save.")
   }
 
-  /// Whether NumPy has such a type.
-  static func holds(_ dtype: DType) -> Bool { types.contains { $0.dtype == dtype } }
+  /// Whether NumPy has the type.
+  static func hasType(_ dtype: DType) -> Bool { types.contains { $0.dtype == dtype } }
 
   static func header(_ tensor: Tensor) throws(CheckpointError) -> Bytes {
     guard let description = types.first(where: { $0.dtype == tensor.dtype })?.description else {

@@ -11,6 +11,8 @@
 struct RSWMetadata {
   static let format = "rsw"
   static let version = 1
+  /// Tensors whose size is a multiple of this begin on such a boundary of the file.
+  static let alignment = 64
 
   private let version: String
   private let checksums: String?
@@ -34,22 +36,31 @@ struct RSWMetadata {
     }
   }
 
-  func verifyChecksums(of stateDict: StateDict) throws(CheckpointError) {
+  /// The checksums that are recorded for the tensors, by their names.
+  func recordedChecksums() throws(CheckpointError) -> [CodeUnitKey: String] {
     guard let checksums, let recorded = try JSON(parsing: Bytes(Array(checksums.utf8))).object else {
       throw CheckpointError(.malformed, "is an rsw file without checksums. Convert the weights again.")
     }
     var byName: [CodeUnitKey: String] = [:]
     for (name, value) in recorded { byName[CodeUnitKey(name)] = value.string }
-    let expected = byName
+    return byName
+  }
+
+  func verifyChecksums(of stateDict: StateDict) throws(CheckpointError) {
+    let recorded = try recordedChecksums()
     try inParallel(stateDict.count) { index throws(CheckpointError) in
       let (name, tensor) = stateDict[index]
-      let actual = hex(try tensor.storage.checksum())
-      guard actual == expected[CodeUnitKey(name)] else {
-        throw CheckpointError(
-          .checksumMismatch,
-          "its CRC-32 is \(actual), but \(expected[CodeUnitKey(name)] ?? "none") was recorded: the file is damaged. Convert it again.",
-          key: name)
-      }
+      try RSWMetadata.check(tensor.storage.checksum(), recorded[CodeUnitKey(name)], name)
+    }
+  }
+
+  /// Holds the CRC-32 of a tensor's bytes against the recorded one.
+  static func check(_ actual: UInt32, _ recorded: String?, _ name: String) throws(CheckpointError) {
+    guard hex(actual) == recorded else {
+      throw CheckpointError(
+        .checksumMismatch,
+        "its CRC-32 is \(hex(actual)), but \(recorded ?? "none") was recorded: the file is damaged. Convert it again.",
+        key: name)
     }
   }
 }

@@ -26,7 +26,7 @@ public enum OutputFormat: String, Sendable, CaseIterable {
     switch self {
     case .rsw, .safetensors: return tensor.dtype.safetensorsName != nil
     case .torch: return true
-    case .npz: return NPY.holds(tensor.dtype)
+    case .npz: return NPY.hasType(tensor.dtype)
     }
   }
 

@@ -117,8 +117,8 @@ struct PieceCopy: Sendable {
   private static let blockSize = 1 << 20
   /// How many blocks may be prepared and not written, and how many written and not checked: the memory that
   /// converted tensors take.
-  private static let mostPrepared = 4
-  private static let mostUnchecked = 4
+  private static let mostPrepared = 6
+  private static let mostUnchecked = 6
   /// How much of the source and of the file may be in this process's memory.
   private static let mostMapped = 1 << 23
   /// One writes, and two do all else faster than it writes.
@@ -185,7 +185,7 @@ struct PieceCopy: Sendable {
         case .prepare(let index): try prepare(index)
         case .write(let index, let parts): try write(index, parts)
         case .check(let index, let parts): try check(index, parts)
-        case .wait: usleep(30)
+        case .wait: sched_yield()  // a block takes less time than the shortest sleep
         case .end: return
         }
       } catch {

@@ -68,7 +68,15 @@ package struct ZipArchive: Sendable {
   /// - Throws: `.checksumMismatch` for the first damaged record, `.malformed` for one that can't be read,
   ///   `.limitExceeded` when that takes longer than an archive of `byteCount` bytes justifies.
   func verifyChecksums(byteCount: Int, _ limits: Limits) throws(CheckpointError) {
-    // What was not read is inflated for its checksum alone. It takes no memory, but time.
+    try checkInflation(byteCount: byteCount, limits)
+    try inParallel(records.count) { index throws(CheckpointError) in
+      _ = try records[index].verifiedChecksum()
+    }
+  }
+
+  /// Refuses to inflate more for checksums alone than an archive of `byteCount` bytes justifies: it takes no
+  /// memory, but time.
+  func checkInflation(byteCount: Int, _ limits: Limits) throws(CheckpointError) {
     let unread = records.reduce(0) { $0.saturatingAdding($1.bytesToInflate) }
     let most = limits.checkedInflation(forFileOf: byteCount)
     guard unread <= most else {
@@ -76,9 +84,6 @@ package struct ZipArchive: Sendable {
         .limitExceeded,
         "has compressed records beside its weights that inflate to \(unread) bytes; at most \(most) are "
           + "inflated for their checksums. Repack it with 'zip -0' if you trust it.")
-    }
-    try inParallel(records.count) { index throws(CheckpointError) in
-      _ = try records[index].verifiedChecksum()
     }
   }
 

@@ -118,13 +118,21 @@ package final class ZipRecord: Sendable {
   private func verified(_ compute: () throws(CheckpointError) -> UInt32) throws(CheckpointError) -> UInt32 {
     try checksum.value { () throws(CheckpointError) in
       let actual = try compute()
-      guard entry.recordedCRC == 0 || entry.recordedCRC == actual else {
-        throw CheckpointError(
-          .checksumMismatch,
-          "its CRC-32 is \(hex(actual)), but \(hex(entry.recordedCRC)) was recorded: the file is damaged. Get it again.",
-          record: name)
-      }
+      try check(actual)
       return actual
+    }
+  }
+
+  /// Whether the archive records a checksum: 0 stands for "not computed".
+  var hasChecksum: Bool { entry.recordedCRC != 0 }
+
+  /// Holds the CRC-32 of the content against the recorded one, if there is one.
+  func check(_ actual: UInt32) throws(CheckpointError) {
+    guard !hasChecksum || entry.recordedCRC == actual else {
+      throw CheckpointError(
+        .checksumMismatch,
+        "its CRC-32 is \(hex(actual)), but \(hex(entry.recordedCRC)) was recorded: the file is damaged. Get it again.",
+        record: name)
     }
   }
 
