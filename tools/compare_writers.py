@@ -3,8 +3,9 @@
     tools/python tools/compare_writers.py [--rsw PATH]
 
 rsw and safetensors files are opened by safetensors, .pth by torch.load(weights_only=True, mmap=True), .npz by
-NumPy. Names, dtypes, shapes and bytes must be those of the fixture's .json. Then what --dtype, --layout, --shard and
---only write of one checkpoint is held against what PyTorch makes of it. The exit status is 1 if any differ.
+NumPy. Names, dtypes, shapes and bytes must be those of the fixture's .json. Quantized, sparse and
+nested tensors must survive in PyTorch's format. What --dtype, --layout, --shard and --only write of one checkpoint is
+held against what PyTorch makes of it. The exit status is 1 if any differ.
 """
 
 import argparse
@@ -63,7 +64,7 @@ def numpy_content(path):
 FORMATS = {
     "rsw": (safetensors_content, DTYPES),
     "safetensors": (safetensors_content, DTYPES),
-    "pth": (torch_content, DTYPES),
+    "pth": (torch_content, DTYPES | {"complex128", "complex32", "float8_e8m0fnu", "float4_e2m1fn_x2"}),
     "npz": (numpy_content, NUMPY_DTYPES),
 }
 
@@ -91,6 +92,48 @@ def differences(expected, content):
             yield f"{name} holds other bytes"
 
 
+# Fixtures of quantized, sparse and nested tensors and of some without elements, which PyTorch's format alone holds
+SPECIAL = ("quantized-*.pth", "sparse-*.pth", "nested-tensor.pth", "meta-tensor.pth")
+
+
+def special(tensor):
+    """What makes a tensor that is no view of one storage, as far as it can be compared."""
+    facts = [tensor.dtype, tensor.layout, tensor.device]
+    if tensor.is_nested:
+        return [*facts, [part.tolist() for part in tensor.unbind()]]
+    facts.append(tuple(tensor.shape))
+    if tensor.is_meta:
+        return [*facts, tensor.stride()]
+    if tensor.is_quantized:
+        return [*facts, tensor.qscheme(), raw_bytes(tensor.dequantize())]
+    if tensor.layout != torch.strided:
+        coalesced = tensor.layout == torch.sparse_coo and tensor.is_coalesced()
+        return [*facts, coalesced, raw_bytes(tensor.to_dense())]
+    return [*facts, raw_bytes(tensor)]
+
+
+def compare_special(rsw, folder):
+    """Prints what differs; returns how many fixtures were tried and how many failed."""
+    checked = failed = 0
+    for pattern in SPECIAL:
+        for source in sorted((ROOT / "Fixtures" / "reading").glob(pattern)):
+            output = folder / source.name
+            subprocess.run([rsw, "convert", source, output, "--quiet"], check=True)
+            expected, found = (torch.load(path, weights_only=True) for path in (source, output))
+            wrong = [
+                name
+                for name in expected.keys() | found.keys()
+                if name not in expected
+                or name not in found
+                or special(found[name]) != special(expected[name])
+            ]
+            for name in wrong:
+                print(f"{source.name}: {name} is another tensor")
+            checked += 1
+            failed += bool(wrong)
+    return checked, failed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rsw", type=Path, default=ROOT / "tools" / "rsw", help="the rsw tool")
@@ -113,8 +156,9 @@ def main():
                     print(f"{case.stem}.{suffix}: {difference}")
                 checked += 1
                 failed += bool(found)
-        options = compare_options(arguments.rsw, Path(folder))
-        checked, failed = checked + options[0], failed + options[1]
+        for compare in (compare_options, compare_special):
+            more = compare(arguments.rsw, Path(folder))
+            checked, failed = checked + more[0], failed + more[1]
     print(f"{checked - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

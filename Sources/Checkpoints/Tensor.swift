@@ -93,7 +93,7 @@ public struct Tensor: Sendable {
   /// - Throws: `.malformed` or `.limitExceeded` when the shape can't be.
   package init(
     dtype: DType, shape: [Int], strides: [Int]? = nil, layout: Layout,
-    components: [StateDict.Element] = []
+    components: [StateDict.Element] = [], isCoalesced: Bool = false
   ) throws(CheckpointError) {
     guard shape.allSatisfy({ $0 >= 0 }) else {
       throw CheckpointError(.malformed, "has a negative size (shape \(shape)).")
@@ -106,7 +106,7 @@ public struct Tensor: Sendable {
     self.init(
       dtype: dtype, shape: shape, strides: strides ?? Tensor.contiguousStrides(shape), storageOffset: 0,
       storage: Storage(.unavailable(layout.error), byteCount: 0), elementCount: elementCount,
-      form: Form(layout: layout, components: components))
+      form: Form(layout: layout, components: components, isCoalesced: isCoalesced))
   }
 
   private init(
@@ -135,6 +135,9 @@ public struct Tensor: Sendable {
   /// `buffer`, `sizes`, `strides`, `storage_offsets` for `nested`; `values`, `offsets` and at times `lengths`
   /// for `jagged`.
   public var components: [StateDict.Element] { form?.components ?? [] }
+
+  /// Whether a `sparse_coo` tensor is known to have each place once, in order.
+  public var isCoalesced: Bool { form?.isCoalesced ?? false }
 
   /// A row-major tensor over all of `storage`.
   ///
@@ -206,6 +209,10 @@ public struct Tensor: Sendable {
   func bytes(ofElements range: Range<Int>) throws(CheckpointError) -> Bytes {
     guard layout == .strided else { throw layout.error }
     guard !range.isEmpty else { return Bytes([]) }
+    if dtype.elementsPerByte > 1 {
+      let (each, last) = (dtype.elementsPerByte, range.upperBound - 1)
+      return try storage.bytes(in: range.lowerBound / each..<last / each + 1)
+    }
     if isContiguous {
       let start = (storageOffset + range.lowerBound) * dtype.size
       return try storage.bytes(in: start..<start + range.count * dtype.size)

@@ -69,11 +69,16 @@ extension Tensor {
     let layout: Layout
     let quantization: Quantization?
     let components: [StateDict.Element]
+    let isCoalesced: Bool
 
-    init(layout: Layout, quantization: Quantization? = nil, components: [StateDict.Element] = []) {
+    init(
+      layout: Layout, quantization: Quantization? = nil, components: [StateDict.Element] = [],
+      isCoalesced: Bool = false
+    ) {
       self.layout = layout
       self.quantization = quantization
       self.components = components
+      self.isCoalesced = isCoalesced
     }
   }
 

@@ -74,7 +74,9 @@ extension TensorBuilder {
     var components: [StateDict.Element] = []
     for (name, value) in zip(names, data) { components.append((name, try component(value))) }
     guard let values = components.last else { throw TensorBuilder.notATensor }
-    return try Tensor(dtype: values.tensor.dtype, shape: shape, layout: layout, components: components)
+    return try Tensor(
+      dtype: values.tensor.dtype, shape: shape, layout: layout, components: components,
+      isCoalesced: data.dropFirst(names.count + 1).first == .bool(true))
   }
 
   /// `torch.serialization._get_layout("torch.sparse_coo")`

@@ -128,14 +128,24 @@ extension PlannedFile {
     let written = try Checkpoint(path: output.readablePath).stateDict()
     guard written.count == content.count else { throw OutputFile.failure }
     for (mine, theirs) in zip(content, written) {
-      guard CodeUnitKey(mine.name) == CodeUnitKey(theirs.name), mine.tensor.dtype == theirs.tensor.dtype,
-        mine.tensor.shape == theirs.tensor.shape, try mine.tensor.ends() == theirs.tensor.ends()
+      guard CodeUnitKey(mine.name) == CodeUnitKey(theirs.name), try mine.tensor.isFound(in: theirs.tensor)
       else { throw OutputFile.failure.forTensor(mine.name) }
     }
   }
 }
 
 extension Tensor {
+  fileprivate func isFound(in other: Tensor) throws(CheckpointError) -> Bool {
+    guard dtype == other.dtype, shape == other.shape, layout == other.layout,
+      quantization == other.quantization, components.count == other.components.count
+    else { return false }
+    for (mine, theirs) in zip(components, other.components) {
+      guard try mine.tensor.isFound(in: theirs.tensor) else { return false }
+    }
+    if layout != .strided { return true }
+    return try ends() == other.ends()
+  }
+
   /// The first and the last few elements, by which it is known.
   fileprivate func ends() throws(CheckpointError) -> [Bytes] {
     let count = Swift.min(elementCount, 64)

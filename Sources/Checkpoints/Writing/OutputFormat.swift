@@ -22,24 +22,24 @@ public enum OutputFormat: String, Sendable, CaseIterable {
 
   /// Whether a tensor can be written in this format as it is.
   public func holds(_ tensor: Tensor) -> Bool {
+    if self == .torch { return tensor.layout != .jagged }
     guard tensor.layout == .strided, tensor.quantization == nil else { return false }
-    switch self {
-    case .rsw, .safetensors: return tensor.dtype.safetensorsName != nil
-    case .torch: return true
-    case .npz: return NPY.hasType(tensor.dtype)
-    }
+    return self == .npz ? NPY.hasType(tensor.dtype) : tensor.dtype.safetensorsName != nil
   }
 
   /// - Throws: `.notRepresentable` for the first tensor that the format can't hold, with the formats that can.
   func check(_ stateDict: StateDict) throws(CheckpointError) {
     for (name, tensor) in stateDict where !holds(tensor) {
-      if tensor.layout != .strided { throw tensor.layout.error.forTensor(name) }
       let others = OutputFormat.allCases.filter { $0.holds(tensor) }.map(\.rawValue)
-      let wayOut =
-        tensor.quantization != nil
-        ? "no format that is written can hold. Write its values as float32 with --dense."
-        : "\(rawValue) can't hold; \(others.joined(separator: ", ")) can."
-      throw CheckpointError(.notRepresentable, "is \(tensor.dtype), which \(wayOut)", key: name)
+      if tensor.layout == .meta || others.isEmpty { throw tensor.layout.error.forTensor(name) }
+      let kind = tensor.layout == .strided ? tensor.dtype.rawValue : "a \(tensor.layout) tensor"
+      let isPlain = tensor.layout == .strided && tensor.quantization == nil
+      throw CheckpointError(
+        .notRepresentable,
+        "is \(kind), which \(rawValue) can't hold; \(others.joined(separator: ", ")) can."
+          + (isPlain || tensor.layout == .nested
+            ? "" : " Or write its values as an ordinary tensor with --dense."),
+        key: name)
     }
   }
 }

@@ -37,8 +37,12 @@ struct PickleWriter {
     bytes += numbers.bytes
   }
 
-  /// Python's `False`.
-  mutating func no() { bytes.append(0x89) }
+  mutating func bool(_ value: Bool) { bytes.append(value ? 0x88 : 0x89) }
+
+  mutating func float(_ value: Double) {
+    opcode("G")
+    append(value.bitPattern.byteSwapped)
+  }
 
   mutating func text(_ text: String) {
     if let memo = texts[CodeUnitKey(text)] { return get(memo) }
@@ -85,7 +89,12 @@ struct PickleWriter {
     guard !numbers.isEmpty else { return opcode(")") }
     if numbers.count > 3 { opcode("(") }
     for number in numbers { int(number) }
-    switch numbers.count {
+    endTuple(of: numbers.count)
+  }
+
+  /// Makes a tuple of the last values; of more than three, all since the mark.
+  mutating func endTuple(of count: Int) {
+    switch count {
     case 1: bytes.append(0x85)
     case 2: bytes.append(0x86)
     case 3: bytes.append(0x87)
