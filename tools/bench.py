@@ -40,8 +40,9 @@ CELLS = [
 # Passes a turn, by batch size
 PASSES = {1: 4, 16: 1}
 
-CONVERSION_PAIRS = 9
+CONVERSION_ROUNDS = 15
 PYTHON_CONVERSIONS = 3
+CHECK_ROUNDS = 15
 
 OPENING_REPEATS = 10
 
@@ -246,27 +247,61 @@ def whole_process(command, destination):
 
 def conversion_contenders(rsw, files):
     """Ways to make a file of 100 MB from a checkpoint; cp is the fastest one can hope for."""
-    source, destination = files.checkpoint(), files.folder / "output.rsw"
-    commands = {
-        "cp": ["cp", source, destination],
-        "rsw convert": [rsw, "convert", source, destination, "--force"],
-        "torch.load + save_file": [sys.executable, "-c", PYTHON_CONVERSION, source, destination],
-    }
+    source = files.checkpoint()
+    targets = {suffix: files.folder / f"output.{suffix}" for suffix in ("rsw", "safetensors", "pth")}
+    python = [sys.executable, "-c", PYTHON_CONVERSION, source, targets["safetensors"]]
+    commands = {"cp": (["cp", source, targets["pth"]], targets["pth"])}
+    for suffix, target in targets.items():
+        commands[f"rsw convert, .{suffix}"] = ([rsw, "convert", source, target], target)
+    commands["torch.load + save_file"] = (python, targets["safetensors"])
     return [
-        Contender(name, lambda command=command: whole_process(command, destination))
-        for name, command in commands.items()
+        Contender(name, lambda command=command, target=target: whole_process(command, target))
+        for name, (command, target) in commands.items()
     ]
 
 
 def run_conversions(rsw, files):
     section = Section("Conversion of ResNet-50, whole process", conversion_contenders(rsw, files))
-    cp, convert, _ = section.contenders
+    *others, python = section.contenders
     # A first, unmeasured copy brings the checkpoint into the page cache.
-    cp.measure()
-    section.run(PYTHON_CONVERSIONS)
+    others[0].measure()
     # Python is so much slower that a few runs tell enough.
-    take_turns([cp, convert], CONVERSION_PAIRS - PYTHON_CONVERSIONS)
+    take_turns([*others, python], PYTHON_CONVERSIONS)
+    take_turns(others, CONVERSION_ROUNDS - PYTHON_CONVERSIONS)
     return section
+
+
+# --- Checks ----------------------------------------------------------------------------------
+
+
+def run_checks(rsw, files):
+    """verify of one file of 100 MB, diff of two, and what starting a process takes of it."""
+    checkpoint, converted = files.checkpoint(), files.converted()
+    copy, tuned = files.folder / "copy.pth", files.folder / "tuned.pth"
+    copy.write_bytes(checkpoint.read_bytes())
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save({name: tensor * 1.001 if tensor.ndim else tensor for name, tensor in state.items()}, tuned)
+    commands = {
+        "rsw --version": [rsw, "--version"],
+        "rsw verify, .pth": [rsw, "verify", checkpoint],
+        "rsw verify, .rsw": [rsw, "verify", converted],
+        "rsw diff, equal": [rsw, "diff", checkpoint, copy],
+        "rsw diff, all values differ": [rsw, "diff", checkpoint, tuned],
+    }
+    section = Section(
+        "Checks of ResNet-50, whole process",
+        [
+            # diff ends with 1 where something differs.
+            Contender(name, lambda command=command: milliseconds(lambda: run_quietly(command)))
+            for name, command in commands.items()
+        ],
+    )
+    section.run(CHECK_ROUNDS)
+    return section
+
+
+def run_quietly(command):
+    subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
 # --- Opening ---------------------------------------------------------------------------------
@@ -376,18 +411,19 @@ def print_summary(sections):
         print("  ".join([section.title.replace(f", {IMAGE_SIZE}x{IMAGE_SIZE}", "").ljust(32), *cells]))
 
 
-def run_all(rsw, rounds, only_forward):
+def run_all(rsw, rounds, only_forward, only_files):
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
         files.make(rsw)
         surroundings = environment(rsw, files)
-        forward = [run_forward_section(rsw, files, rounds, *cell) for cell in CELLS]
+        cells = [] if only_files else CELLS
+        forward = [run_forward_section(rsw, files, rounds, *cell) for cell in cells]
         others = []
         if not only_forward:
             others = opening_sections(rsw, files)
             for section in others:
                 section.run(rounds)
-            others.append(run_conversions(rsw, files))
+            others += [run_conversions(rsw, files), run_checks(rsw, files)]
     return surroundings, forward, others
 
 
@@ -396,7 +432,9 @@ def parse_arguments():
     parser.add_argument("--rsw", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="also write the results, samples and all, here")
     parser.add_argument("--rounds", type=int, default=7, help="turns per contender (default: 7)")
-    parser.add_argument("--forward", action="store_true", help="only forward passes")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--forward", action="store_true", help="only forward passes")
+    only.add_argument("--files", action="store_true", help="only opening, converting and checking files")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -405,10 +443,13 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    surroundings, forward, others = run_all(arguments.rsw, arguments.rounds, arguments.forward)
+    surroundings, forward, others = run_all(
+        arguments.rsw, arguments.rounds, arguments.forward, arguments.files
+    )
     sections = forward + others
     print_report(surroundings, sections)
-    print_summary(forward)
+    if forward:
+        print_summary(forward)
     if arguments.json:
         report = {
             "schema": 2,

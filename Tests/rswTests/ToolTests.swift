@@ -45,6 +45,42 @@ import Testing
     #expect(run.output == (try Tool.run("run", digits, "--input", images, "--top", "1").output))
   }
 
+  @Test func convertSaysWhatFewerBitsLose() throws {
+    let folder = try TemporaryFolder()
+    let converted = try Tool.run("convert", digits, folder.path("half.safetensors"), "--dtype", "f16")
+    #expect(converted.status == 0, "\(converted.errors)")
+    #expect(converted.output.contains("dtype  62 tensors to float16, "), "\(converted.output)")
+    let types = try Tool.run("ls", folder.path("half.safetensors")).output
+    #expect(types.contains("float16") && types.contains("float32") && types.contains("int64"))
+    let all = try Tool.run(
+      "convert", digits, folder.path("all.safetensors"), "--dtype", "bf16", "--dtype-all")
+    #expect(all.output.contains("dtype  122 tensors to bfloat16, "), "\(all.output)")
+    let run = try Tool.run("run", folder.path("half.safetensors"), "--input", images, "--top", "1")
+    #expect(run.status == 0, "\(run.errors)")
+  }
+
+  @Test func shardsAreWrittenAndReadAsOne() throws {
+    let folder = try TemporaryFolder()
+    let converted = try Tool.run(
+      "convert", digits, folder.path("d.safetensors"), "--shard", "100kB", "--sync")
+    #expect(converted.status == 0, "\(converted.errors)")
+    #expect(converted.output.contains("d.safetensors.index.json and the "), "\(converted.output)")
+    let same = try Tool.run("diff", digits, folder.path("d.safetensors.index.json"))
+    #expect(same.status == 0 && same.output == "122 equal, 0 different\n", "\(same.output)")
+  }
+
+  @Test(arguments: [
+    (["out.rsw", "--layout", "ohwi"], "keeps PyTorch's layout"), (["out.pth", "--dtype-all"], "--dtype"),
+    (["out.pth", "--dtype", "f8"], "f32"), (["out.pth", "--shard", "many"], "shard"),
+    (["out.pth", "--shard", "-1GB"], "shard"), (["out.onnx", "--dtype", "f16"], "ONNX"),
+  ])
+  func optionsThatMakeNoSenseAreRefused(_ arguments: [String], _ words: String) throws {
+    let folder = try TemporaryFolder()
+    let refused = try Tool.run(["convert", digits, folder.path(arguments[0])] + arguments.dropFirst())
+    #expect(refused.status == 64 && refused.errors.contains(words), "\(refused.errors)")
+    #expect(folder.contents.isEmpty)
+  }
+
   @Test(arguments: ["out.rsw", "out.safetensors", "out.pth", "out.npz"])
   func foldedModelsRunAsTheirCheckpoints(_ name: String) throws {
     let folder = try TemporaryFolder()
