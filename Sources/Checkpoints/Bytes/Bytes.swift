@@ -223,7 +223,8 @@ extension UnsafeRawBufferPointer {
     let page = UInt(bitPattern: start) & ~(UInt(getpagesize()) - 1)
     let count = Int(UInt(bitPattern: start) - page) + range.count
     #if os(Linux)
-      let populate: CInt = 22  // MADV_POPULATE_READ of <sys/mman.h>; older kernels refuse it, which does no harm
+      // MADV_POPULATE_READ of <sys/mman.h>; older kernels refuse it, which does no harm.
+      let populate: CInt = 22
     #else
       let populate = MADV_WILLNEED
     #endif
