@@ -73,7 +73,9 @@ def run_rsw(rsw, *arguments):
     command = [rsw, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        complaint = (done.stderr.strip().splitlines() or ["no message"])[0]
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        # Notes may come first.
+        complaint = next((line for line in lines if line.startswith("rsw: ")), lines[0])
         raise Failure(f"rsw {arguments[0]} ended with {done.returncode}: {complaint}")
     return done.stdout
 

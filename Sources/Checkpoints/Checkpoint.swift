@@ -182,7 +182,8 @@ public struct Checkpoint: Sendable {
       stateDicts[CodeUnitKey(name)] = try shard.stateDict()
       shards.append(shard)
     }
-    return (.shardedIndex, .shards(try index.stateDict(of: stateDicts), shards), [])
+    // What a file of weights says of itself is in each of its shards.
+    return (.shardedIndex, .shards(try index.stateDict(of: stateDicts), shards), shards.first?.metadata ?? [])
   }
 
   // MARK: State dicts
@@ -231,6 +232,12 @@ public struct Checkpoint: Sendable {
     case .pickles(let pickles, _): (try? StateDictSearch(pickles, limits: limits).candidates()) ?? []
     case .tensors, .shards: [""]
     }
+  }
+
+  /// The paths of the files that the tensors lie in, an index's own first.
+  var paths: [String] {
+    guard case .shards(_, let shards) = content else { return [path] }
+    return [path] + shards.map(\.path)
   }
 
   /// The size of a file that it may be converted to.

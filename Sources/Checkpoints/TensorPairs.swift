@@ -18,7 +18,7 @@ struct TensorPairs: Sendable {
   /// What differs in each pair; nil where nothing does.
   func kinds(_ tolerance: Tolerance) throws(CheckpointError) -> [StateDictDifference.Kind?] {
     let isLax = tolerance.absolute > 0 || tolerance.relative > 0
-    func convert(_ pair: Pair) -> Bool { pair.here.dtype.convertsToFloat && pair.there.dtype.convertsToFloat }
+    func convert(_ pair: Pair) -> Bool { pair.here.hasValues && pair.there.hasValues }
     var kinds = declaredKinds { isLax && convert($0) }
 
     let open = pairs.indices.filter { kinds[$0] == nil }
@@ -98,7 +98,7 @@ struct TensorPairs: Sendable {
         pair.isDivisible
         ? try pair.here.elements(part.range).contiguousBytes()
           == pair.there.elements(part.range).contiguousBytes()
-        : try pair.here.contiguousBytes() == pair.there.contiguousBytes()
+        : try pair.here.hasSameBytes(as: pair.there)
       if !areEqual { different.withLock { _ = $0.insert(part.pair) } }
     }
     return different.withLock { Set(chosen).subtracting($0) }
@@ -119,5 +119,24 @@ struct TensorPairs: Sendable {
       joined[part.pair, default: DistanceSums()].join(sums)
     }
     return chosen.map { joined[$0] ?? DistanceSums() }
+  }
+}
+
+extension Tensor {
+  /// Whether there is a Float for each element.
+  fileprivate var hasValues: Bool { dtype.convertsToFloat && ![.nested, .jagged, .meta].contains(layout) }
+
+  /// Whether a tensor of the same type and shape is the same in every byte, those of its components included.
+  fileprivate func hasSameBytes(as other: Tensor) throws(CheckpointError) -> Bool {
+    guard layout == other.layout, quantization == other.quantization,
+      components.map(\.name) == other.components.map(\.name)
+    else { return false }
+    if layout == .strided { return try contiguousBytes() == other.contiguousBytes() }
+    for ((_, mine), (_, theirs)) in zip(components, other.components) {
+      guard mine.dtype == theirs.dtype, mine.shape == theirs.shape, try mine.hasSameBytes(as: theirs) else {
+        return false
+      }
+    }
+    return true
   }
 }

@@ -50,7 +50,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Write floating-point tensors as f32, f16 or bf16, rounded to the nearest; BatchNorm's statistics stay as they are.",
+      "Write float64, float32, float16 and bfloat16 tensors as f32, f16 or bf16, rounded to the nearest; BatchNorm's statistics stay as they are.",
       valueName: "type"))
   var dtype: Precision?
 
@@ -99,6 +99,11 @@ struct Convert: ParsableCommand {
         "There is no dialect '\(to)'; there are \(Dialect.all.map(\.name).joined(separator: ", ")) and timm.")
     }
     if dtypeAll, dtype == nil { throw ValidationError("--dtype-all goes with --dtype.") }
+    if shard != nil, case .tensors(let format) = format ?? ConvertedFormat(path: output ?? ""),
+      !format.canBeSharded
+    {
+      throw ValidationError("\(format.rawValue) is one file: only safetensors and torch can be sharded.")
+    }
     if layout != .oihw, case .tensors(.rsw) = format ?? ConvertedFormat(path: output ?? "") {
       throw ValidationError("An rsw file keeps PyTorch's layout: choose another format for --layout.")
     }
@@ -123,7 +128,7 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      if let output, isSameFile(input, output) {
+      if let output, OutputFile.isSame(input, output) {
         throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(output)
       }
       let checkpoint = try selection.checkpoint.open(input)
@@ -152,7 +157,10 @@ struct Convert: ParsableCommand {
           print(naming.table)
           return
         }
-        let (stateDict, losses) = try concerning(input) { try prepare(naming) }
+        let isChannelsLast = checkpoint.metadata.contains { $0 == ("layout", WeightOrder.ohwi.rawValue) }
+        let (stateDict, losses) = try concerning(input) {
+          try prepare(naming, isChannelsLast: isChannelsLast)
+        }
         if let dtype { description += "\n" + report(losses, dtype) }
         result = try write(stateDict, from: checkpoint, network)
       }
@@ -198,8 +206,15 @@ struct Convert: ParsableCommand {
   }
 
   /// The tensors as they are to be written, and what the conversion of their types lost.
-  private func prepare(_ naming: Naming) throws(CheckpointError) -> (StateDict, [PrecisionLoss]) {
+  private func prepare(
+    _ naming: Naming, isChannelsLast: Bool
+  ) throws(CheckpointError) -> (StateDict, [PrecisionLoss]) {
     var stateDict = try naming.stateDict(dense: dense)
+    if layout == .ohwi, isChannelsLast {
+      throw CheckpointError(
+        .notRepresentable,
+        "has its convolutions channels last already, as its metadata says: leave out --layout.")
+    }
     if layout == .ohwi { stateDict = try stateDict.withChannelsLast() }
     guard let dtype else { return (stateDict, []) }
     let statistics = naming.statistics
@@ -243,11 +258,12 @@ struct Convert: ParsableCommand {
     options.architecture = network?.architecture.json.text()
     // The metadata of an rsw file is about that file; any other's is kept.
     let kept = checkpoint.container == .rsw ? [] : checkpoint.metadata
-    options.metadata = kept.isEmpty ? [("format", "pt")] : kept
-    if network?.architecture.normalization == .folded, !kept.contains(where: { $0.name == "normalization" }) {
-      options.metadata.append(("normalization", "folded"))
-    }
-    if layout != .oihw { options.metadata.append(("layout", layout.rawValue)) }
+    var notes: [(name: String, value: String)] = []
+    if network?.architecture.normalization == .folded { notes.append(("normalization", "folded")) }
+    if layout != .oihw { notes.append(("layout", layout.rawValue)) }
+    options.metadata =
+      (kept.isEmpty ? [("format", "pt")] : kept.filter { old in !notes.contains { $0.name == old.name } })
+      + notes
     let files = try withProgress { progress in
       try stateDict.write(to: output, as: format, options: options, progress: progress)
     }

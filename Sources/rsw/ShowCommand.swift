@@ -38,6 +38,9 @@ struct Show: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
+      if let npy, OutputFile.isSame(file, npy) {
+        throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(npy)
+      }
       let checkpoint = try selection.checkpoint.open(file)
       let stateDict = try selection.stateDict(of: checkpoint)
       let (name, tensor) = try concerning(file) { try named(stateDict, checkpoint) }

@@ -21,8 +21,12 @@ struct SourceComparison {
     let (theirs, difference) = try concerning(path) {
       let found = try selection.stateDict(of: source)
       let network = try? Recognition(found, hints: hints.and(source))
-      let theirs = try Naming(found, network, to: nil, hints.map).stateDict(dense: true)
+      var theirs = try Naming(found, network, to: nil, hints.map).stateDict(dense: false)
       let ours = try Naming(tensors, recognition, to: nil, KeyMap()).stateDict(dense: false)
+      // Ordinary tensors may have been made of quantized and sparse ones.
+      for (name, tensor) in theirs where tensor.isSpecial && ours[name]?.isSpecial == false {
+        theirs.update(name, try tensor.dense())
+      }
       return (theirs, try ours.exactDifference(from: theirs))
     }
     var findings = recorded(checkpoint, source)
@@ -63,4 +67,9 @@ struct SourceComparison {
     }
     return findings
   }
+}
+
+extension Tensor {
+  /// Whether it is more than a view of one storage.
+  fileprivate var isSpecial: Bool { layout != .strided || quantization != nil }
 }

@@ -59,6 +59,7 @@ enum Terminal {
       try work()
       try endOutput()
     } catch let error as ExitCode {
+      try endOutput()
       throw error
     } catch let error as CheckpointError {
       note("rsw: \(error)")
@@ -96,13 +97,6 @@ enum Terminal {
   static func clearProgress() {
     writeToStandardError("\r\u{1B}[K")
   }
-}
-
-/// Whether two paths lead to one file.
-func isSameFile(_ a: String, _ b: String) -> Bool {
-  var (first, second) = (stat(), stat())
-  return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev
-    && first.st_ino == second.st_ino
 }
 
 /// The errors of files that are read for a model name the file too.

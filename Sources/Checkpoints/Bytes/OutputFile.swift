@@ -56,6 +56,13 @@ package struct OutputFile: Sendable {
     }
   }
 
+  /// Whether two paths lead to one file.
+  package static func isSame(_ a: String, _ b: String) -> Bool {
+    var (first, second) = (stat(), stat())
+    return unsafe stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev
+      && first.st_ino == second.st_ino
+  }
+
   /// A file without a name, which the system removes when it is closed; nil where there are none.
   private static func createNameless(in folder: String) -> CInt? {
     #if os(Linux)

@@ -87,6 +87,10 @@ extension [PlannedFile] {
     do throws(CheckpointError) {
       var done = 0
       for file in self {
+        if let source = options.source, source.paths.contains(where: { OutputFile.isSame($0, file.path) }) {
+          throw CheckpointError(.cannotWrite, "is read for the output: choose another name.").inFile(
+            file.path)
+        }
         let output = try OutputFile(file.path, replacing: options.replacing)
         outputs.append(output)
         let before = done

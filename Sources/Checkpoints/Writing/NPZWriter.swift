@@ -11,6 +11,12 @@ struct NPZLayout: FileLayout {
       throw CheckpointError(.notRepresentable, "holds no tensors, and an .npz file needs one.")
     }
     for (name, tensor) in stateDict {
+      guard !name.utf8.contains(0) else {
+        throw CheckpointError(
+          .notRepresentable,
+          "has a name with a NUL, which NumPy does not find; rsw, safetensors, torch hold it.",
+          key: name)
+      }
       let header: Bytes
       do throws(CheckpointError) {
         header = try NPY.header(tensor)

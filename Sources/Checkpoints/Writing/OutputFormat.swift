@@ -20,6 +20,9 @@ public enum OutputFormat: String, Sendable, CaseIterable {
     }
   }
 
+  /// Whether tensors may be divided among several files.
+  public var canBeSharded: Bool { self == .safetensors || self == .torch }
+
   /// Whether a tensor can be written in this format as it is.
   public func holds(_ tensor: Tensor) -> Bool {
     if self == .torch { return tensor.layout != .jagged }

@@ -23,6 +23,11 @@ struct SafetensorsLayout: FileLayout {
         offsets[index] = try places.take(tensor.byteCount, for: name)
       }
     }
+    let names = metadata([UInt32](repeating: 0, count: stateDict.count)).map { CodeUnitKey($0.name) }
+    guard Set(names).count == names.count else {
+      throw CheckpointError(
+        .notRepresentable, "would have metadata with two values of one name: leave out one.")
+    }
     self.stateDict = stateDict
     self.offsets = offsets
     self.metadata = metadata

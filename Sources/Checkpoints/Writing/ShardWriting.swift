@@ -8,7 +8,7 @@ extension StateDict {
   func shards(
     of most: Int, at path: String, as format: OutputFormat, _ options: WriteOptions
   ) throws(CheckpointError) -> [PlannedFile] {
-    guard format == .safetensors || format == .torch else {
+    guard format.canBeSharded else {
       throw CheckpointError(
         .notRepresentable, "is \(format.rawValue), which is one file: only safetensors and torch are sharded."
       )
