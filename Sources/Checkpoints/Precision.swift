@@ -54,7 +54,7 @@ extension Tensor {
   /// The tensor with elements of `dtype`, which are made when they are asked for.
   ///
   /// - Throws: `.unsupported` for conversions that there are not.
-  func converted(to dtype: DType?) throws(CheckpointError) -> Tensor {
+  package func converted(to dtype: DType?) throws(CheckpointError) -> Tensor {
     guard let dtype, dtype != self.dtype else { return self }
     guard layout == .strided, self.dtype.convertsToFloat, [.float32, .float16, .bfloat16].contains(dtype)
     else {
@@ -98,9 +98,7 @@ extension Tensor {
     var loss = PrecisionLoss(name: name, elements: elementCount)
     let infinite = dtype.roundedToInfinity
     let zero = dtype.roundedToZero
-    let piece = 1 << 20
-    for start in stride(from: 0, to: elementCount, by: piece) {
-      let range = start..<min(elementCount, start + piece)
+    for range in (0..<elementCount).parts(of: Tensor.jobLength) {
       defer { storage.releaseFile() }
       if self.dtype == .float64 {
         let bytes = try bytes(ofElements: range)

@@ -19,7 +19,7 @@ struct RSW: ParsableCommand {
   static func main() {
     MatrixEngine.endForeignThreads()
     Terminal.explainVanishedPages()
-    // Nearly every command needs them, and reading them takes as long as reading the arguments.
+    // Nearly every command needs them, and they can be read while the arguments are.
     DispatchQueue.global().async { _ = Dialect.all }
     main(nil)
   }

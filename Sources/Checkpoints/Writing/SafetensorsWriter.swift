@@ -2,7 +2,7 @@
 
 /// Where each tensor of a safetensors file goes.
 struct SafetensorsLayout: FileLayout {
-  private static let alignment = 64
+  private static let alignment = RSWMetadata.alignment
   let pieces: [FilePiece]
   private let stateDict: StateDict
   /// From the end of the header, by the tensors' positions in the state dict.

@@ -137,6 +137,7 @@ extension Tensor {
     guard dtype.isFloatingPoint, layout != .meta else {
       throw CheckpointError(.notRepresentable, "is \(dtype), which is not converted to float32.")
     }
+    if layout == .strided, byteCount <= storage.byteCount { return try converted(to: .float32) }
     let source = self
     return try Tensor(shape: shape, origin: storage.origin) { () throws(CheckpointError) in
       try source.floats()
