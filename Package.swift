@@ -21,6 +21,7 @@ let package = Package(
   products: [
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
     .library(name: "NN", targets: ["NN"]),
+    .library(name: "Inference", targets: ["Inference"]),
     .library(name: "ResNets", targets: ["ResNets"]),
     .executable(name: "rsw", targets: ["rsw"]),
   ],

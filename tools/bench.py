@@ -21,6 +21,7 @@ import torch
 from safetensors import safe_open
 
 import bench_engines
+import examples
 from torchvision_models import full_resnet, randomize
 
 # What is opened and converted
@@ -39,6 +40,11 @@ CELLS = [
 ]
 # Passes a turn, by batch size
 PASSES = {1: 4, 16: 1}
+
+# A network that is no ResNet: Examples/MobileNetV2
+MOBILENET = "mobilenet_v2"
+MOBILENET_CELLS = [(MOBILENET, batch, threads) for batch in (1, 16) for threads in (1, 2)]
+MOBILENET_PASSES = {1: 20, 16: 2}
 
 CONVERSION_ROUNDS = 15
 PYTHON_CONVERSIONS = 3
@@ -160,11 +166,15 @@ class Files:
     def many(self):
         return self.folder / "many.pth"
 
+    def make_network(self, variant):
+        """A network of torchvision with random weights, as a checkpoint and for ONNX's engines."""
+        model = randomize(full_resnet(variant), SEED)
+        torch.save(model.state_dict(), self.checkpoint(variant))
+        bench_engines.export_onnx(model, self.folder / f"{variant}.onnx")
+
     def make(self, rsw):
         for variant in sorted({variant for variant, _, _ in CELLS} | {VARIANT}):
-            model = randomize(full_resnet(variant), SEED)
-            torch.save(model.state_dict(), self.checkpoint(variant))
-            bench_engines.export_onnx(model, self.folder / f"{variant}.onnx")
+            self.make_network(variant)
             convert = [rsw, "convert", self.checkpoint(variant), self.converted(variant)]
             subprocess.run(convert, check=True, stdout=sys.stderr)
         torch.save({f"blocks.{i}.weight": torch.zeros(4, i % 7 + 1) for i in range(MANY)}, self.many)
@@ -203,9 +213,11 @@ class Server:
 
 
 def engine_commands(rsw, files, variant, batch, threads):
-    commands = {
-        "rsw": [rsw, "bench", files.converted(variant), "--on-demand", "--batch", batch, "--threads", threads]
-    }
+    if variant == MOBILENET:
+        own = [examples.built("MobileNetV2", "timing"), files.checkpoint(variant), batch, threads]
+    else:
+        own = [rsw, "bench", files.converted(variant), "--on-demand", "--batch", batch, "--threads", threads]
+    commands = {"rsw": own}
     for name in bench_engines.ENGINES:
         model = files.folder / variant
         commands[name] = [sys.executable, bench_engines.__file__, name, model, batch, threads]
@@ -213,6 +225,7 @@ def engine_commands(rsw, files, variant, batch, threads):
 
 
 def run_forward_section(rsw, files, rounds, variant, batch, threads):
+    passes = (MOBILENET_PASSES if variant == MOBILENET else PASSES)[batch]
     servers = {
         name: Server(command)
         for name, command in engine_commands(rsw, files, variant, batch, threads).items()
@@ -223,7 +236,7 @@ def run_forward_section(rsw, files, rounds, variant, batch, threads):
         section = Section(
             f"{variant} forward, batch {batch}, {IMAGE_SIZE}x{IMAGE_SIZE}, {threads} thread(s)",
             [
-                Contender(name, lambda server=server: server.passes(PASSES[batch]))
+                Contender(name, lambda server=server: server.passes(passes))
                 for name, server in servers.items()
             ],
         )
@@ -411,15 +424,18 @@ def print_summary(sections):
         print("  ".join([section.title.replace(f", {IMAGE_SIZE}x{IMAGE_SIZE}", "").ljust(32), *cells]))
 
 
-def run_all(rsw, rounds, only_forward, only_files):
+def run_all(rsw, rounds, only):
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
         files.make(rsw)
         surroundings = environment(rsw, files)
-        cells = [] if only_files else CELLS
+        cells = CELLS if only in (None, "forward") else []
+        if only in (None, "mobilenet"):
+            files.make_network(MOBILENET)
+            cells = cells + MOBILENET_CELLS
         forward = [run_forward_section(rsw, files, rounds, *cell) for cell in cells]
         others = []
-        if not only_forward:
+        if only in (None, "files"):
             others = opening_sections(rsw, files)
             for section in others:
                 section.run(rounds)
@@ -433,8 +449,12 @@ def parse_arguments():
     parser.add_argument("--json", type=Path, help="also write the results, samples and all, here")
     parser.add_argument("--rounds", type=int, default=7, help="turns per contender (default: 7)")
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--forward", action="store_true", help="only forward passes")
-    only.add_argument("--files", action="store_true", help="only opening, converting and checking files")
+    for name, what in (
+        ("forward", "passes of ResNets"),
+        ("mobilenet", "passes of MobileNetV2, the network of Examples/MobileNetV2"),
+        ("files", "opening, converting and checking files"),
+    ):
+        only.add_argument(f"--{name}", dest="only", action="store_const", const=name, help=f"only {what}")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -443,9 +463,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    surroundings, forward, others = run_all(
-        arguments.rsw, arguments.rounds, arguments.forward, arguments.files
-    )
+    surroundings, forward, others = run_all(arguments.rsw, arguments.rounds, arguments.only)
     sections = forward + others
     print_report(surroundings, sections)
     if forward:

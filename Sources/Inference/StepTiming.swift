@@ -35,7 +35,7 @@ package struct StepTiming: Sendable {
         case .gate: name = name.isEmpty ? "gate" : name
         case .sigmoid: name = "sigmoid"
         case .subsample: name = name.isEmpty ? "shortcut" : name
-        case .relu: name = "relu"
+        case .limit(let bounds): name = bounds == .relu6 ? "relu6" : "relu"
         case .flatten: name = "flatten"
         case .maxPool, .averagePool, .squeeze, .adaptiveAveragePool, .blurPool:
           name = name.isEmpty ? "pooling" : name
