@@ -172,9 +172,11 @@ class Files:
         torch.save(model.state_dict(), self.checkpoint(variant))
         bench_engines.export_onnx(model, self.folder / f"{variant}.onnx")
 
-    def make(self, rsw):
-        for variant in sorted({variant for variant, _, _ in CELLS} | {VARIANT}):
+    def make(self, rsw, variants):
+        for variant in sorted({VARIANT, *variants}):
             self.make_network(variant)
+            if variant == MOBILENET:
+                continue
             convert = [rsw, "convert", self.checkpoint(variant), self.converted(variant)]
             subprocess.run(convert, check=True, stdout=sys.stderr)
         torch.save({f"blocks.{i}.weight": torch.zeros(4, i % 7 + 1) for i in range(MANY)}, self.many)
@@ -427,12 +429,10 @@ def print_summary(sections):
 def run_all(rsw, rounds, only):
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
-        files.make(rsw)
-        surroundings = environment(rsw, files)
         cells = CELLS if only in (None, "forward") else []
-        if only in (None, "mobilenet"):
-            files.make_network(MOBILENET)
-            cells = cells + MOBILENET_CELLS
+        cells = cells + (MOBILENET_CELLS if only in (None, "mobilenet") else [])
+        files.make(rsw, [variant for variant, _, _ in cells])
+        surroundings = environment(rsw, files)
         forward = [run_forward_section(rsw, files, rounds, *cell) for cell in cells]
         others = []
         if only in (None, "files"):

@@ -52,147 +52,121 @@ public enum DepthwiseKernel {
     let room = row.inWidth &- 1 &- row.dilation &* (row.kernel &- 1) &+ row.padding
     let end = max(first, room < 0 ? 0 : min(row.outWidth, room / row.stride &+ 1))
     var x = 0
-    while x < first {
-      border(V.self, row, x)
-      x &+= 1
-    }
-    if row.kernel == 3, row.windowRows == 3 {
-      // The same with numbers that the compiler knows.
-      x = inside(V.self, row, x, end, windowRows: 3, kernel: 3)
-    } else {
-      x = inside(V.self, row, x, end, windowRows: row.windowRows, kernel: row.kernel)
-    }
     while x < row.outWidth {
-      border(V.self, row, x)
-      x &+= 1
-    }
-  }
-
-  /// The pixels from `x` to `end`, four at a time.
-  ///
-  /// - Returns: `end`.
-  @inlinable @inline(__always)
-  static func inside<V: FloatVector>(
-    _: V.Type, _ row: DepthwiseRow, _ x: Int, _ end: Int, windowRows: Int, kernel: Int
-  ) -> Int {
-    var x = x
-    while x &+ 4 <= end {
-      let left = row.source + (x &* row.stride &- row.padding) &* row.channels
-      @inline(__always) func apply<W: FloatVector>(_: W.Type, _ channel: Int) {
-        fourPixels(W.self, row, left, x, channel, windowRows: windowRows, kernel: kernel)
+      let isInside = x >= first && x < end
+      var channel = 0
+      if isInside, x &+ 4 <= end {
+        channel = fourPixels(TwoVectors<V>.self, row, x, from: channel)
+        channel = fourPixels(V.self, row, x, from: channel)
+        _ = fourPixels(Float.self, row, x, from: channel)
+        x &+= 4
+      } else {
+        let elements = isInside ? (first: 0, end: row.kernel) : elementsInside(row, x)
+        channel = onePixel(TwoVectors<V>.self, row, x, elements, from: channel)
+        channel = onePixel(V.self, row, x, elements, from: channel)
+        _ = onePixel(Float.self, row, x, elements, from: channel)
+        x &+= 1
       }
-      forEach(
-        V.self, row.channels, pair: { apply(TwoVectors<V>.self, $0) }, whole: { apply(V.self, $0) },
-        single: { apply(Float.self, $0) })
-      x &+= 4
     }
-    while x < end {
-      onePixel(V.self, row, x, elements: 0, kernel)
-      x &+= 1
-    }
-    return x
   }
 
-  /// A pixel whose window lies partly in the padding.
+  /// Which elements of a row of the window lie inside the image.
   @inlinable @inline(__always)
-  static func border<V: FloatVector>(_: V.Type, _ row: DepthwiseRow, _ x: Int) {
+  static func elementsInside(_ row: DepthwiseRow, _ x: Int) -> (first: Int, end: Int) {
     let left = x &* row.stride &- row.padding
-    let first = left < 0 ? (row.dilation &- 1 &- left) / row.dilation : 0
     let room = row.inWidth &- left
-    let end = room <= 0 ? 0 : min(row.kernel, (room &+ row.dilation &- 1) / row.dilation)
-    onePixel(V.self, row, x, elements: first, end)
+    return (
+      left < 0 ? (row.dilation &- 1 &- left) / row.dilation : 0,
+      room <= 0 ? 0 : min(row.kernel, (room &+ row.dilation &- 1) / row.dilation)
+    )
   }
 
-  /// A pixel, with the elements of each row of its window from `first` to `end`.
-  @inlinable @inline(__always)
-  static func onePixel<V: FloatVector>(
-    _: V.Type, _ row: DepthwiseRow, _ x: Int, elements first: Int, _ end: Int
-  ) {
-    let left = row.source + (x &* row.stride &- row.padding) &* row.channels
-    @inline(__always) func apply<W: FloatVector>(_: W.Type, _ channel: Int) {
-      onePixel(W.self, row, left, x, channel, elements: first, end)
-    }
-    forEach(
-      V.self, row.channels, pair: { apply(TwoVectors<V>.self, $0) }, whole: { apply(V.self, $0) },
-      single: { apply(Float.self, $0) })
-  }
-
-  /// Calls `pair` for as long as there are two vectors, `whole` for one, then `single` for each channel that is
-  /// left over.
-  @inlinable @inline(__always)
-  static func forEach<V: FloatVector>(
-    _: V.Type, _ channels: Int, pair: (Int) -> Void, whole: (Int) -> Void, single: (Int) -> Void
-  ) {
-    var channel = 0
-    while channel &+ 2 &* V.scalarCount <= channels {
-      pair(channel)
-      channel &+= 2 &* V.scalarCount
-    }
-    if channel &+ V.scalarCount <= channels {
-      whole(channel)
-      channel &+= V.scalarCount
-    }
-    while channel < channels {
-      single(channel)
-      channel &+= 1
-    }
-  }
-
-  /// Channels of four pixels beside each other, whose windows begin at `left`.
+  /// Four pixels beside each other whose windows lie inside the image.
+  ///
+  /// - Returns: the first channel that is left over, as there are too few to fill a vector.
   @inlinable @inline(__always)
   static func fourPixels<W: FloatVector>(
-    _: W.Type, _ row: DepthwiseRow, _ left: ConstantFloats, _ x: Int, _ channel: Int, windowRows: Int,
-    kernel: Int
-  ) {
-    let (step, next) = (row.stride &* row.channels, row.dilation &* row.channels)
-    var s0 = W.load(row.bias + channel)
-    var (s1, s2, s3) = (s0, s0, s0)
-    var weight = row.weights + channel
-    var line = left + channel
-    var windowRow = 0
-    while windowRow < windowRows {
-      var pixel = line
-      var element = 0
-      while element < kernel {
+    _: W.Type, _ row: DepthwiseRow, _ x: Int, from firstChannel: Int
+  ) -> Int {
+    let (channels, kernel, windowRows) = (row.channels, row.kernel, row.windowRows)
+    let (step, next, sourceStride) = (row.stride &* channels, row.dilation &* channels, row.sourceStride)
+    let left = row.source + (x &* row.stride &- row.padding) &* channels
+    let (weights, bias) = (row.weights, row.bias)
+    var channel = firstChannel
+    while channel &+ W.scalarCount <= channels {
+      var s0 = W.load(bias + channel)
+      var (s1, s2, s3) = (s0, s0, s0)
+      @inline(__always) func add(_ pixel: ConstantFloats, _ weight: ConstantFloats) {
         let factor = W.load(weight)
         s0 = s0.addingProductFast(W.load(pixel), factor)
         s1 = s1.addingProductFast(W.load(pixel + step), factor)
         s2 = s2.addingProductFast(W.load(pixel + 2 &* step), factor)
         s3 = s3.addingProductFast(W.load(pixel + 3 &* step), factor)
-        pixel += next
-        weight += row.channels
-        element &+= 1
       }
-      line += row.sourceStride
-      windowRow &+= 1
+      var weight = weights + channel
+      var line = left + channel
+      var windowRow = 0
+      while windowRow < windowRows {
+        var pixel = line
+        var element = 0
+        // Most windows have rows of three elements.
+        while element &+ 3 <= kernel {
+          add(pixel, weight)
+          add(pixel + next, weight + channels)
+          add(pixel + 2 &* next, weight + 2 &* channels)
+          pixel += 3 &* next
+          weight += 3 &* channels
+          element &+= 3
+        }
+        while element < kernel {
+          add(pixel, weight)
+          pixel += next
+          weight += channels
+          element &+= 1
+        }
+        line += sourceStride
+        windowRow &+= 1
+      }
+      let place = x &* channels &+ channel
+      finish(s0, row, place)
+      finish(s1, row, place &+ channels)
+      finish(s2, row, place &+ 2 &* channels)
+      finish(s3, row, place &+ 3 &* channels)
+      channel &+= W.scalarCount
     }
-    let place = x &* row.channels &+ channel
-    finish(s0, row, place)
-    finish(s1, row, place &+ row.channels)
-    finish(s2, row, place &+ 2 &* row.channels)
-    finish(s3, row, place &+ 3 &* row.channels)
+    return channel
   }
 
-  /// Channels of a pixel whose window begins at `left`, with the elements of its rows from `first` to `end`.
+  /// One pixel, with some elements of each row of its window.
+  ///
+  /// - Returns: the first channel that is left over, as there are too few to fill a vector.
   @inlinable @inline(__always)
   static func onePixel<W: FloatVector>(
-    _: W.Type, _ row: DepthwiseRow, _ left: ConstantFloats, _ x: Int, _ channel: Int, elements first: Int,
-    _ end: Int
-  ) {
-    var sum = W.load(row.bias + channel)
-    var windowRow = 0
-    while windowRow < row.windowRows {
-      let line = left + (windowRow &* row.sourceStride &+ channel)
-      let weight = row.weights + (windowRow &* row.kernel &* row.channels &+ channel)
-      var element = first
-      while element < end {
-        sum = sum.addingProductFast(
-          W.load(line + element &* row.dilation &* row.channels), W.load(weight + element &* row.channels))
-        element &+= 1
+    _: W.Type, _ row: DepthwiseRow, _ x: Int, _ elements: (first: Int, end: Int), from firstChannel: Int
+  ) -> Int {
+    let (channels, kernel, windowRows) = (row.channels, row.kernel, row.windowRows)
+    let (next, sourceStride) = (row.dilation &* channels, row.sourceStride)
+    let left = row.source + (x &* row.stride &- row.padding) &* channels
+    let (weights, bias) = (row.weights, row.bias)
+    var channel = firstChannel
+    while channel &+ W.scalarCount <= channels {
+      var sum = W.load(bias + channel)
+      var windowRow = 0
+      while windowRow < windowRows {
+        let line = left + (windowRow &* sourceStride &+ channel)
+        let weight = weights + (windowRow &* kernel &* channels &+ channel)
+        var element = elements.first
+        while element < elements.end {
+          sum = sum.addingProductFast(
+            W.load(line + element &* next), W.load(weight + element &* channels))
+          element &+= 1
+        }
+        windowRow &+= 1
       }
-      windowRow &+= 1
+      finish(sum, row, x &* channels &+ channel)
+      channel &+= W.scalarCount
     }
-    finish(sum, row, x &* row.channels &+ channel)
+    return channel
   }
 
   @inlinable @inline(__always)
