@@ -57,10 +57,7 @@ extension Operation {
       return x
     case .conv2d(let convolution):
       try check(x, rank: 4, channels: convolution.inChannels)
-      let (inputs, outputs, groups) = (convolution.inChannels, convolution.outChannels, convolution.groups)
-      guard groups > 0, inputs.isMultiple(of: groups), outputs.isMultiple(of: groups) else {
-        throw InputError("\(inputs) and \(outputs) channels can't be divided into \(groups) groups.")
-      }
+      try convolution.checkGroups()
       return [x[0], convolution.outChannels] + (try windows(convolution.window, x))
     case .maxPool2d(let window), .avgPool2d(let window, _):
       try check(x, rank: 4)
@@ -129,6 +126,16 @@ extension Operation {
       throw InputError("\(x[2]) × \(x[3]) is smaller than the window of \(window.kernel) × \(window.kernel).")
     }
     return sizes
+  }
+}
+
+extension Convolution {
+  /// Refuses channels that can't be divided into the groups.
+  package func checkGroups() throws(InputError) {
+    guard groups > 0, outChannels > 0, inChannels.isMultiple(of: groups), outChannels.isMultiple(of: groups)
+    else {
+      throw InputError("\(inChannels) and \(outChannels) channels can't be divided into \(groups) groups.")
+    }
   }
 }
 

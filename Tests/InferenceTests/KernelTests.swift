@@ -159,7 +159,9 @@ import Vectors
       }
       let (bias, residual) = (values(columns), values(rows * stride))
       for (bias, residual, bounds) in [
-        (nil, nil, Bounds.none), (bias, nil, .relu6), (bias, residual, .relu),
+        (nil, nil, Bounds.none), (bias, residual, .relu),
+        // Some of the sums are larger, whatever the depth.
+        (bias, nil, Bounds(floor: 0, ceiling: Float(depth).squareRoot())),
       ] {
         var target = [Float](repeating: 7, count: rows * stride)
         kernels.multiply(

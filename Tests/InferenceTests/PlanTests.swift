@@ -114,7 +114,7 @@ import Testing
         { scope in
           let norm = GroupNorm(scope["norm"], channels, groups: 1)
           let gate = SqueezeExcitation(scope["gate"], channels, reduced: 2)
-          return Network { relu6(gate(relu6(norm($0)))) }
+          return Network { relu6(gate(relu6(norm($0) + $0)) + $0) }
         }
       ),
       (

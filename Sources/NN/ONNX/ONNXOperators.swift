@@ -77,6 +77,7 @@ extension ONNXBuilder {
   private mutating func add(
     _ convolution: Convolution, _ x: String, _ name: String, _ output: String
   ) throws(InputError) {
+    try convolution.checkGroups()
     let (window, groups) = (convolution.window, convolution.groups)
     try parameter(
       convolution.weight,

@@ -7,7 +7,8 @@ import MobileNets
 
 let files = Array(CommandLine.arguments.dropFirst())
 guard files.count >= 3 else {
-  FileHandle.standardError.write(Data("usage: mobilenet WEIGHTS IMAGES.npy LOGITS.npy [FEATURES.npy [MODEL.onnx]]\n".utf8))
+  let usage = "usage: mobilenet WEIGHTS IMAGES.npy LOGITS.npy [FEATURES.npy [MODEL.onnx]]\n"
+  FileHandle.standardError.write(Data(usage.utf8))
   exit(64)
 }
 
