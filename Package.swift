@@ -49,9 +49,10 @@ let package = Package(
     .executableTarget(
       name: "rsw",
       dependencies: [
-        "Checkpoints", "NN", "Inference", "ResNets",
+        "Checkpoints", "NN", "Inference", "ResNets", "CZlib",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ]),
+      ],
+      resources: [.embedInCode("Page")]),
 
     .target(name: "TestSupport", dependencies: ["Checkpoints"], path: "Tests/TestSupport"),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),

@@ -170,11 +170,26 @@ struct Run: ParsableCommand {
   }
 }
 
+/// A ResNet with what was found out about its file.
+struct OpenedModel {
+  let checkpoint: Checkpoint
+  let stateDict: StateDict
+  let recognition: Recognition
+  var network: ResNet
+}
+
 /// The ResNet in the file at `path`, with its weights.
 func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> ResNet {
+  try openModel(path, options, hints).network
+}
+
+/// The ResNet in the file at `path`, and how it was recognised.
+func openModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> OpenedModel {
   let hints = try hints.hints()
   return try concerning(path) {
-    let recognition = try options.open(path).recognition(key: options.key, hints: hints)
+    let checkpoint = try options.open(path)
+    let stateDict = try checkpoint.resNetStateDict(key: options.key)
+    let recognition = try Recognition(stateDict, hints: hints.and(checkpoint))
     let network = try ResNet(recognition)
     if !recognition.alternatives.isEmpty {
       Terminal.note(
@@ -182,7 +197,8 @@ func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOption
           + recognition.alternatives.joined(separator: ", "))
     }
     if let beside = recognition.beside { Terminal.note(beside) }
-    return network
+    return OpenedModel(
+      checkpoint: checkpoint, stateDict: stateDict, recognition: recognition, network: network)
   }
 }
 
