@@ -58,7 +58,8 @@ struct BlockDiagram {
       switch operation {
       case .relu where !boxes.isEmpty: boxes[boxes.count - 1].names += " · ReLU"
       case .batchNorm2d where !boxes.isEmpty, .groupNorm where !boxes.isEmpty:
-        boxes[boxes.count - 1].names += " · \(name)"
+        boxes[boxes.count - 1].names +=
+          " · \(BlockDiagram.shortened(name, after: boxes[boxes.count - 1].names))"
       case .multiply:
         boxes.append(Box(names: "× \(name)", detail: "a gate for each channel", shape: shapes[node]))
       default:
@@ -71,7 +72,13 @@ struct BlockDiagram {
     return boxes
   }
 
-  private static let boxHeight = 46.0, pitch = 64.0, width = 190.0
+  /// `1` for `downsample.1` after `downsample.0`.
+  private static func shortened(_ name: String, after other: String) -> String {
+    let parent = other.split(separator: ".").dropLast().joined(separator: ".")
+    return parent.isEmpty ? name : name.droppingPrefix(parent + ".") ?? name
+  }
+
+  private static let boxHeight = 62.0, pitch = 80.0, width = 186.0
 
   var svg: HTML {
     let rows = max(branch.count, shortcut.count)
@@ -82,7 +89,7 @@ struct BlockDiagram {
       shortcut.isEmpty
       ? [
         "<path class=\"flow\" d=\"M\(left) 24h\(right - left)v\(bottom - 24 + 14)h\(14 + left - right)m4-4l-4 4l4 4\"/>",
-        "<text class=\"muted\" x=\"\(right - 8)\" y=\"\(bottom / 2 + 12)\" text-anchor=\"end\">as it is</text>",
+        "<text class=\"muted end\" x=\"\(right - 8)\" y=\"\(bottom / 2 + 12)\">as it is</text>",
       ]
       : [
         "<path class=\"flow\" d=\"M\(left) 24h\(right - left)v10\"/>", column(shortcut, at: right),
@@ -111,7 +118,8 @@ struct BlockDiagram {
       return """
         \(arrow)<rect x="\(center - BlockDiagram.width / 2)" y="\(top)" width="\(BlockDiagram.width)" height="\(BlockDiagram.boxHeight)" rx="5"/>
         <text class="name" x="\(center)" y="\(top + 19)">\(box.names)</text>
-        <text class="muted" x="\(center)" y="\(top + 36)">\(box.detail.isEmpty ? "" : box.detail + " → ")\(box.shape.productText)</text>
+        <text x="\(center)" y="\(top + 36)">\(box.detail)</text>
+        <text class="muted" x="\(center)" y="\(top + 53)">\(box.shape.productText)</text>
 
         """
     }

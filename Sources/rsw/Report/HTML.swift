@@ -68,6 +68,6 @@ struct HTML: ExpressibleByStringInterpolation, Sendable {
 }
 
 extension [Int] {
-  /// `[3, 224, 224]` as `3 × 224 × 224`.
-  var productText: String { map(String.init).joined(separator: " × ") }
+  /// `[3, 224, 224]` as `3 × 224 × 224`, which stays in one line.
+  var productText: String { map(String.init).joined(separator: "\u{A0}×\u{A0}") }
 }

@@ -61,12 +61,17 @@ struct LayerTable {
 
   private func time(_ layer: NetworkLayer) -> HTML {
     guard let milliseconds = layer.milliseconds else {
-      let name = layer.computedWith?.split(separator: ".").last.map(String.init) ?? ""
-      return "<td class=\"n muted\">\(name.isEmpty ? "" : "in \(name)")</td>"
+      return "<td class=\"n muted\">\(layer.computedWith.map { "in \(lastName($0))" } ?? "")</td>"
     }
     let longest = layers.layers.reduce(0) { max($0, $1.milliseconds ?? 0) }
     let share = longest > 0 ? milliseconds / longest * 100 : 0
     return "<td class=\"n time\" style=\"--s:\(fixed(share, 0))\">\(fixed(milliseconds, 3))</td>"
+  }
+
+  /// `conv1` of `layer1.0.conv1`, and `downsample.0` of `layer1.0.downsample.0`.
+  private func lastName(_ path: String) -> String {
+    let parts = path.split(separator: ".")
+    return parts.suffix(parts.last.map { Int($0) != nil } == true ? 2 : 1).joined(separator: ".")
   }
 
   private func histogram(_ weights: LayerWeights) -> HTML {

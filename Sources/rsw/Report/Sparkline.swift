@@ -13,6 +13,7 @@ struct Sparkline {
     guard let histogram = statistics.histogram, let minimum = statistics.minimum,
       let maximum = statistics.maximum
     else { return "<span class=\"none\">no finite values</span>" }
+    if minimum == maximum { return "<span class=\"none\">all \(general(minimum, 4))</span>" }
     let (width, height) = (Sparkline.width, Sparkline.height)
     let largest = Double(max(1, histogram.counts.max() ?? 1))
     let step = width / Double(histogram.counts.count)
