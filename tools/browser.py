@@ -8,14 +8,13 @@ import select
 import shutil
 import subprocess
 import tempfile
-import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT = 60
 
 
 class Browser:
-    """An open page. What it logs, throws and asks of the network is kept."""
+    """A window. What its pages log, throw and ask of the network is kept until it is forgotten."""
 
     def __init__(self):
         program = next(filter(None, map(shutil.which, NAMES)), None)
@@ -25,8 +24,7 @@ class Browser:
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
         # Chromium reads from descriptor 3 and writes to 4.
-        high = [os.dup(end) + 0 for end in (commands, answers)]
-        high = [os.dup2(end, 200 + place) for place, end in enumerate(high)]
+        high = [os.dup2(end, 200 + place) for place, end in enumerate((commands, answers))]
         self._process = subprocess.Popen(
             ["bash", "-c", 'exec "$0" "$@" 3<&200 4>&201', program, "--headless=new", "--no-sandbox", "--disable-gpu",
              "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={self._profile.name}",
@@ -35,7 +33,7 @@ class Browser:
         for end in (commands, answers, *high):
             os.close(end)
         self._number, self._buffer, self._session = 0, b"", None
-        self.complaints, self.requests = [], []
+        self.complaints, self.requests, self._is_loaded = [], [], False
         target = next(t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
         self._session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -88,17 +86,19 @@ class Browser:
             self.complaints.append(f"console.{parameters['type']}")
         elif method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
+        elif method == "Page.loadEventFired":
+            self._is_loaded = True
         return message
+
+    def forget(self):
+        self.complaints, self.requests = [], []
 
     def open(self, path):
         """Opens a file and waits until it is loaded."""
-        self.complaints, self.requests = [], []
+        self._is_loaded = False
         self.call("Page.navigate", url=path.resolve().as_uri())
-        deadline = time.monotonic() + TIMEOUT
-        while self.evaluate("document.readyState") != "complete":
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} is not loaded")
-            time.sleep(0.02)
+        while not self._is_loaded:
+            self._next()
 
     def evaluate(self, expression):
         """The value of a JavaScript expression."""

@@ -89,14 +89,13 @@ def look(browser, page, screenshots=None, name=""):
     """What does not hold of a page, whatever it is about."""
     complaints = []
     backgrounds = []
+    browser.forget()
+    browser.show(DESK)
+    browser.open(page)
+    browser.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     for width, scheme in ((DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")):
         browser.show(width, scheme=scheme)
-        browser.open(page)
         place = f"{width} pixels, {scheme}"
-        complaints += [f"{place}: {text}" for text in browser.complaints]
-        asked = [url for url in browser.requests if not url.startswith("data:") and url != page.resolve().as_uri()]
-        complaints += [f"{place}: asks for {url}" for url in asked]
-        browser.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
         wide = browser.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             complaints.append(f"{place}: the page is {wide} pixels wide")
@@ -114,7 +113,10 @@ def look(browser, page, screenshots=None, name=""):
         complaints.append(f"headings of levels {levels}")
     if browser.evaluate("document.querySelectorAll('main').length") != 1:
         complaints.append("not one main landmark")
-    return complaints + keyboard_complaints(browser, page) + print_complaints(browser, screenshots, name)
+    complaints += keyboard_complaints(browser, page) + print_complaints(browser, screenshots, name)
+    complaints += browser.complaints
+    asked = [url for url in browser.requests if not url.startswith("data:") and url != page.resolve().as_uri()]
+    return complaints + [f"it asks for {url}" for url in asked]
 
 
 def save_screenshot(browser, path, width):
@@ -143,13 +145,13 @@ def keyboard_complaints(browser, page):
     reached, unseen = set(), set()
     for _ in range(len(wanted) + 20):
         browser.press("Tab")
-        text, outline = browser.evaluate(
-            "[document.activeElement.textContent, getComputedStyle(document.activeElement).outlineStyle]")
-        if browser.evaluate("document.activeElement === document.body"):
+        text, outline, is_over = browser.evaluate("""(e => [e === document.body ? "" : e.textContent.slice(0, 80),
+            getComputedStyle(e).outlineStyle, e === document.body])(document.activeElement)""")
+        if is_over:
             break
         reached.add(text)
         if outline == "none":
-            unseen.add(text[:40])
+            unseen.add(text)
     complaints += [f"Tab does not reach {text!r}" for text in sorted(wanted - reached)]
     complaints += [f"the focus can't be seen at {text!r}" for text in sorted(unseen)]
 

@@ -19,6 +19,15 @@ require_system_libraries() {
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
 
+# For tools/check_report.py; a machine without any font would show empty pages.
+require_browser() {
+  local name
+  for name in chromium chromium-browser google-chrome; do
+    if command -v "$name" >/dev/null 2>&1; then return; fi
+  done
+  install_packages chromium fonts-dejavu-core
+}
+
 # install_packages PACKAGE...
 install_packages() {
   local missing=("$@")

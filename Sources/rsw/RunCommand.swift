@@ -63,7 +63,7 @@ struct Run: ParsableCommand {
   func run() throws {
     try Terminal.reporting {
       let images = try Tensor(npy: input)
-      var network = try loadModel(model, options, hintOptions)
+      var network = try loadModel(model, options, hintOptions).network
       if let threads { network.threadCount = threads }
       network.accuracy = strict ? .strict : .standard
       let results: [Tensor]
@@ -170,7 +170,7 @@ struct Run: ParsableCommand {
   }
 }
 
-/// A ResNet with what was found out about its file.
+/// A ResNet with its weights, and what was found out about its file.
 struct OpenedModel {
   let checkpoint: Checkpoint
   let stateDict: StateDict
@@ -178,13 +178,8 @@ struct OpenedModel {
   var network: ResNet
 }
 
-/// The ResNet in the file at `path`, with its weights.
-func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> ResNet {
-  try openModel(path, options, hints).network
-}
-
-/// The ResNet in the file at `path`, and how it was recognised.
-func openModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> OpenedModel {
+/// The file at `path`, and the ResNet in it with its weights.
+func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> OpenedModel {
   let hints = try hints.hints()
   return try concerning(path) {
     let checkpoint = try options.open(path)

@@ -72,7 +72,7 @@ struct NetworkLayers {
       // What a step does on its way, such as ReLU, is no layer, unless the step does nothing else.
       guard isLayer[index] || !stepsWithLayers.contains(step ?? -1) else { continue }
       var layer = NetworkLayer(
-        path: node.module, operation: node.operation, kind: node.operation.kind, stage: stage,
+        path: node.operation.layerPath ?? node.module, operation: node.operation, kind: node.operation.kind, stage: stage,
         input: node.inputs.first.map { shapes[$0] } ?? [], output: shapes[index],
         parameterCount: node.operation.parameterNames.reduce(0) { $0 + (counts[CodeUnitKey($1)] ?? 0) })
       if let step {
@@ -108,6 +108,11 @@ extension Operation {
     case .input, .relu, .sigmoid, .add, .multiply, .flatten: false
     default: true
     }
+  }
+
+  /// The path before the names of its parameters, which a module may have given a place of their own.
+  fileprivate var layerPath: String? {
+    parameterNames.first.map { $0.split(separator: ".").dropLast().joined(separator: ".") }
   }
 
   /// What it is, in a few words.

@@ -76,7 +76,7 @@ struct Report: ParsableCommand {
   }
 
   private func page() throws -> ReportPage {
-    var opened = try openModel(model, options, hintOptions)
+    var opened = try loadModel(model, options, hintOptions)
     if let threads { opened.network.threadCount = threads }
     let network = opened.network
     let image = try input.map { try ReportImage(npy: $0) }

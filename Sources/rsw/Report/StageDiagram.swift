@@ -45,7 +45,7 @@ struct StageDiagram {
       <svg class="narrow" viewBox="0 0 320 \(stages.count * 92)" role="img" aria-labelledby="narrow-title narrow-text">
       <title id="narrow-title">The stages of the network</title><desc id="narrow-text">\(description)</desc>
       \(narrow)</svg>
-      <figcaption>Shapes are channels × height × width for one image. Each bar is a block; the higher it is, the \
+      <figcaption>Shapes are channels × height × width for one image. Each bar is a block; the longer it is, the \
       larger the feature maps.</figcaption>
       </figure>
       """
