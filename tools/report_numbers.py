@@ -54,9 +54,11 @@ def layer_complaints(browser, network, operations):
         count = sum(tensor.numel() for tensor in own_tensors(layers[name]).values())
         if int(listed[name][2].replace(",", "")) != count:
             complaints.append(f"{name}: {listed[name][2]} parameters, not {count}")
+    unit = browser.evaluate("document.querySelector('.layers thead th:nth-child(4)').textContent")
+    expected = operations / {"GFLOP": 1e9, "MFLOP": 1e6}[unit]
     printed = sum(float(row[3]) for row in rows if row[3])
-    if abs(printed - operations / 1e9) > 0.0006 * len(rows):
-        complaints.append(f"{printed} GFLOP in all, not {operations / 1e9}")
+    if abs(printed - expected) > 0.0006 * len(rows):
+        complaints.append(f"{printed} {unit} in all, not {expected}")
     untimed = [row[0] for row in rows if not row[4]]
     if untimed:
         complaints.append(f"without a time: {untimed[:5]}")

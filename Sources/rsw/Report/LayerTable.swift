@@ -8,6 +8,8 @@ struct LayerTable {
   /// Height and width of the image that was measured.
   let size: [Int]
 
+  private var unit: ArithmeticUnit { ArithmeticUnit(for: layers.operationCount) }
+
   var html: HTML {
     let bodies: [HTML] = layers.stages.map { stage in
       let places = layers.layers.indices.filter { layers.layers[$0].stage == stage }
@@ -15,12 +17,12 @@ struct LayerTable {
     }
     return """
       <section id="layers" aria-labelledby="layers-title"><h2 id="layers-title">Layers</h2>
-      <p>GFLOP are billions of multiplications and additions for one image of \(size.productText) pixels. Times are medians; \
+      <p>\(unit.name) are \(unit.words) of multiplications and additions for one image of \(size.productText) pixels. Times are medians; \
       what is computed together with a layer before it names that one. A dead channel is the same for every image.</p>
       <div class="scroll" tabindex="0" role="region" aria-labelledby="layers-title">
       <table class="layers"><caption>All \(layers.layers.count) layers, in the order of the network</caption>
       <thead><tr><th scope="col">Layer</th><th scope="col">Output</th><th scope="col" class="n">Parameters</th>\
-      <th scope="col" class="n">GFLOP</th><th scope="col" class="n">ms</th><th scope="col">Weights</th>\
+      <th scope="col" class="n">\(unit.name)</th><th scope="col" class="n">ms</th><th scope="col">Weights</th>\
       <th scope="col" class="n">Zeros</th><th scope="col" class="n">Dead</th></tr></thead>
       \(bodies)</table></div></section>
 
@@ -34,7 +36,7 @@ struct LayerTable {
     let time = members.reduce(0) { $0 + ($1.milliseconds ?? 0) }
     return """
       <tr class="stage"><th scope="rowgroup" colspan="2">\(stage)</th><th class="n">\(grouped(parameters))</th>\
-      <th class="n">\(gigaflops(operations))</th><th class="n">\(fixed(time, 2))</th><th colspan="3"></th></tr>
+      <th class="n">\(unit.text(operations, digits: 3))</th><th class="n">\(fixed(time, 3))</th><th colspan="3"></th></tr>
 
       """
   }
@@ -53,7 +55,7 @@ struct LayerTable {
     return """
       <tr\(isNorm ? " class=\"norm\"" : "" as HTML)><th scope="row">\(name)</th><td class="shape">\(layer.output.productText)</td>\
       <td class="n">\(layer.parameterCount == 0 ? "" : grouped(layer.parameterCount))</td>\
-      <td class="n">\(layer.operationCount == 0 ? "" : gigaflops(layer.operationCount))</td>\(time(layer))\
+      <td class="n">\(layer.operationCount == 0 ? "" : unit.text(layer.operationCount, digits: 3))</td>\(time(layer))\
       <td>\(histogram(weights))</td><td class="n">\(zeros(weights))</td><td class="n">\(dead(weights))</td></tr>
 
       """
@@ -93,6 +95,4 @@ struct LayerTable {
     guard let dead = weights.deadChannels else { return "" }
     return dead == 0 ? "<span class=\"muted\">0</span>" : "<span class=\"found\">\(grouped(dead))</span>"
   }
-
-  private func gigaflops(_ operations: Int) -> String { fixed(Double(operations) / 1e9, 3) }
 }

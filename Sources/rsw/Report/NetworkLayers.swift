@@ -42,6 +42,9 @@ struct NetworkLayers {
     }
   }
 
+  /// Multiplications and additions of a pass.
+  var operationCount: Int { layers.reduce(0) { $0 + $1.operationCount } }
+
   var milliseconds: Double { layers.reduce(0) { $0 + ($1.milliseconds ?? 0) } }
 
   /// - Parameters:
@@ -72,7 +75,8 @@ struct NetworkLayers {
       // What a step does on its way, such as ReLU, is no layer, unless the step does nothing else.
       guard isLayer[index] || !stepsWithLayers.contains(step ?? -1) else { continue }
       var layer = NetworkLayer(
-        path: node.operation.layerPath ?? node.module, operation: node.operation, kind: node.operation.kind, stage: stage,
+        path: node.operation.layerPath ?? node.module, operation: node.operation, kind: node.operation.kind,
+        stage: stage,
         input: node.inputs.first.map { shapes[$0] } ?? [], output: shapes[index],
         parameterCount: node.operation.parameterNames.reduce(0) { $0 + (counts[CodeUnitKey($1)] ?? 0) })
       if let step {
@@ -147,4 +151,23 @@ extension Window {
     "\(kernel)×\(kernel)" + (stride > 1 ? ", stride \(stride)" : "")
       + (dilation > 1 ? ", dilation \(dilation)" : "")
   }
+}
+
+/// In what arithmetic is counted.
+struct ArithmeticUnit {
+  let name: String
+  /// What the unit is, in the plural.
+  let words: String
+  /// The same in the singular.
+  let word: String
+  private let size: Double
+
+  /// The unit for a network that takes so many operations in all.
+  init(for operations: Int) {
+    (name, words, word, size) =
+      operations >= 100_000_000
+      ? ("GFLOP", "billions", "billion", 1e9) : ("MFLOP", "millions", "million", 1e6)
+  }
+
+  func text(_ operations: Int, digits: Int) -> String { fixed(Double(operations) / size, digits) }
 }

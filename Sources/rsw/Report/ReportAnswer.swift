@@ -47,7 +47,7 @@ struct ReportAnswer {
       ? "<p>The model has no classifier: it gives features.</p>"
       : """
       <div class="scroll" tabindex="0" role="region" aria-labelledby="answer-title"><table><caption>The best classes</caption>
-      <thead><tr><th scope="col">Class</th><th scope="colgroup" colspan="2">Probability</th></tr></thead>
+      <thead><tr><th scope="col">Class</th><th scope="col" class="n">Probability</th><td></td></tr></thead>
       <tbody>\(rows)</tbody></table></div>
       """
     return """

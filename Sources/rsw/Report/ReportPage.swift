@@ -58,20 +58,19 @@ struct ReportPage {
 
   // MARK: The header
 
-  private var operationCount: Int { layers.layers.reduce(0) { $0 + $1.operationCount } }
-
   private var figures: HTML {
     let checkpoint = model.checkpoint
+    let unit = ArithmeticUnit(for: layers.operationCount)
     let (time, threads) = (layers.milliseconds, model.network.threadCount)
     return """
       <dl class="figures">
       <div><dt>Parameters</dt><dd>\(grouped(model.network.parameterCount))</dd>\
       <dd>in \(layers.layers.count { $0.parameterCount > 0 }) layers</dd></div>
-      <div><dt>Arithmetic</dt><dd>\(fixed(Double(operationCount) / 1e9, 2)) GFLOP</dd>\
-      <dd>\(fixed(Double(operationCount) / 2e9, 2)) billion multiply-adds at \(sizeText)</dd></div>
+      <div><dt>Arithmetic</dt><dd>\(unit.text(layers.operationCount, digits: 2)) \(unit.name)</dd>\
+      <dd>\(unit.text(layers.operationCount / 2, digits: 2)) \(unit.word) multiply-adds at \(sizeText)</dd></div>
       <div><dt>Size</dt><dd>\(byteSize(checkpoint.byteCount))</dd>\
       <dd>\(checkpoint.container.rawValue), \(checkpoint.writer ?? "\(model.stateDict.count) tensors")</dd></div>
-      <div><dt>Time</dt><dd>\(fixed(time, 1)) ms</dd>\
+      <div><dt>Time</dt><dd>\(fixed(time, time < 10 ? 2 : 1)) ms</dd>\
       <dd>for an image, on \(threads) thread\(threads == 1 ? "" : "s") with \(MachinePeak.instructions)</dd></div>
       </dl>
       """
