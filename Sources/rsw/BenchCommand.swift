@@ -113,7 +113,7 @@ struct Bench: ParsableCommand {
   private var shape: [Int] { [batch, 3] + size }
 
   private func network() throws -> ResNet {
-    var network = try loadModel(model, options, hintOptions)
+    var network = try loadModel(model, options, hintOptions).network
     if let threads { network.threadCount = threads }
     network.algorithm = algorithm
     if let engine { network.engine = engine }
