@@ -15,8 +15,6 @@ struct Classify: ParsableCommand {
       JSON for each image.
       """)
 
-  @OptionGroup var photos: PhotoOptions
-
   @Option(help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
   var top = 5
 
@@ -28,6 +26,8 @@ struct Classify: ParsableCommand {
 
   @Flag(help: "Print a line of JSON for each image on a terminal too.")
   var json = false
+
+  @OptionGroup var photos: PhotoOptions
 
   func validate() throws {
     if top < 1 { throw ValidationError("--top must be at least 1.") }

@@ -15,8 +15,6 @@ struct Features: ParsableCommand {
       row of an image that can't be read is NaN, so that all others keep their place; the exit status is 65 then.
       """)
 
-  @OptionGroup var photos: PhotoOptions
-
   @Option(
     help: ArgumentHelp(
       "The module whose output is written, such as avgpool, layer4 or fc; input is the prepared images themselves.",
@@ -32,6 +30,8 @@ struct Features: ParsableCommand {
 
   @Flag(help: "Replace the output if it exists.")
   var force = false
+
+  @OptionGroup var photos: PhotoOptions
 
   func validate() throws {
     guard writesArray || OutputFormat(path: output) == .safetensors else {

@@ -38,8 +38,9 @@ struct PhotoOptions: ParsableArguments {
   var crop: Int?
 
   @Option(
-    help: "How values between pixels are found: bilinear or bicubic (default: as the weights were published)."
-  )
+    help: ArgumentHelp(
+      "How values between pixels are found (default: as the weights were published, else bilinear).",
+      valueName: "filter"))
   var interpolation: Interpolation?
 
   @Option(

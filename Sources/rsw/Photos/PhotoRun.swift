@@ -47,6 +47,7 @@ struct PhotoRun {
     _ body: @escaping @Sendable (Row) -> Result,
     report: @escaping (_ index: Int, Swift.Result<Result, any Error>) -> Void
   ) throws {
+    guard !paths.isEmpty else { return }
     let threads = network.threadCount
     let batch = min(batch ?? PhotoRun.usualBatch, (paths.count + threads - 1) / threads)
     let workers = min(threads, (paths.count + batch - 1) / batch)
