@@ -21,6 +21,8 @@ import torch
 from safetensors import safe_open
 
 import bench_engines
+import bench_photos
+import photo_images
 from torchvision_models import full_resnet, randomize
 
 # What is opened and converted
@@ -45,6 +47,13 @@ PYTHON_CONVERSIONS = 3
 CHECK_ROUNDS = 15
 
 OPENING_REPEATS = 10
+
+# As phones take them: 12 megapixels
+PHOTOS = 200
+PHOTO_SIZE = (4000, 3000)
+# Different pictures; each is several files, as making one takes seconds.
+PICTURES = 8
+PHOTO_ROUNDS = 3
 
 # A median this much above the minimum means that something else was using the machine.
 NOISE_LIMIT = 0.10
@@ -304,6 +313,63 @@ def run_quietly(command):
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
+# --- Photos ----------------------------------------------------------------------------------
+
+
+def make_photos(folder):
+    folder.mkdir()
+    pictures = [
+        photo_images.jpeg(photo_images.photo(*PHOTO_SIZE, seed), subsampling=2) for seed in range(PICTURES)
+    ]
+    paths = [folder / f"{index:03}.jpg" for index in range(PHOTOS)]
+    for index, path in enumerate(paths):
+        path.write_bytes(pictures[index % PICTURES])
+    return paths
+
+
+def classes_of_photos(command):
+    """The class of each photo, from what a contender prints, with the milliseconds of the whole process."""
+    started = time.perf_counter()
+    printed = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
+    elapsed = (time.perf_counter() - started) * 1000
+    if printed.startswith("{"):
+        lines = [json.loads(line) for line in printed.splitlines()]
+        return elapsed, [line["predictions"][0]["class"] for line in lines]
+    return elapsed, [int(line.split()[-1]) for line in printed.splitlines()]
+
+
+def run_photos(rsw, files):
+    """Photos to classes, whole process."""
+    paths = make_photos(files.folder / "photos")
+    commands = {
+        "rsw classify": [rsw, "classify", files.converted(), *paths, "--top", 1],
+        "torchvision + ONNX Runtime": [
+            sys.executable, bench_photos.__file__, files.folder / f"{VARIANT}.onnx", *paths,
+        ],
+    }  # fmt: skip
+    found = {}
+
+    def measure(name):
+        elapsed, found[name] = classes_of_photos(commands[name])
+        return [elapsed]
+
+    section = Section(
+        f"{PHOTOS} photos of {PHOTO_SIZE[0]}x{PHOTO_SIZE[1]} through ResNet-50, whole process",
+        [Contender(name, lambda name=name: measure(name)) for name in commands],
+    )
+    section.run(PHOTO_ROUNDS)
+    ours, theirs = found.values()
+    if ours != theirs:
+        raise SystemExit("bench: the contenders found different classes")
+    return section
+
+
+def print_photo_rates(section):
+    print()
+    for contender in section.contenders:
+        print(f"{contender.name}: {PHOTOS * 1000 / contender.median():.2f} photos/s")
+
+
 # --- Opening ---------------------------------------------------------------------------------
 
 
@@ -411,11 +477,13 @@ def print_summary(sections):
         print("  ".join([section.title.replace(f", {IMAGE_SIZE}x{IMAGE_SIZE}", "").ljust(32), *cells]))
 
 
-def run_all(rsw, rounds, only_forward, only_files):
+def run_all(rsw, rounds, only_forward, only_files, only_photos):
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
         files.make(rsw)
         surroundings = environment(rsw, files)
+        if only_photos:
+            return surroundings, [], [run_photos(rsw, files)]
         cells = [] if only_files else CELLS
         forward = [run_forward_section(rsw, files, rounds, *cell) for cell in cells]
         others = []
@@ -424,6 +492,8 @@ def run_all(rsw, rounds, only_forward, only_files):
             for section in others:
                 section.run(rounds)
             others += [run_conversions(rsw, files), run_checks(rsw, files)]
+        if not only_forward and not only_files:
+            others.append(run_photos(rsw, files))
     return surroundings, forward, others
 
 
@@ -435,6 +505,7 @@ def parse_arguments():
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--forward", action="store_true", help="only forward passes")
     only.add_argument("--files", action="store_true", help="only opening, converting and checking files")
+    only.add_argument("--photos", action="store_true", help="only photos to classes")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -444,12 +515,14 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     surroundings, forward, others = run_all(
-        arguments.rsw, arguments.rounds, arguments.forward, arguments.files
+        arguments.rsw, arguments.rounds, arguments.forward, arguments.files, arguments.photos
     )
     sections = forward + others
     print_report(surroundings, sections)
     if forward:
         print_summary(forward)
+    if not arguments.forward and not arguments.files:
+        print_photo_rates(sections[-1])
     if arguments.json:
         report = {
             "schema": 2,

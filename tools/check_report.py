@@ -11,6 +11,7 @@ does not hold.
 
 import argparse
 import base64
+import json
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ LARGEST_PAGE = 1_000_000
 # WCAG 2.2, level AA, for text of normal size
 CONTRAST = 4.5
 PHONE, DESK = 360, 1280
+PHOTO = ROOT / "Fixtures/photos/good/rgb.jpg"
 
 MODELS = (
     "torchvision/resnet50", "torchvision/resnext50_32x4d", "timm/resnet18d", "timm/resnet50_gn", "timm/seresnext26t_32x4d",
@@ -216,6 +218,19 @@ def hostile_complaints(rsw, browser, network, folder):
     return complaints
 
 
+def photo_complaints(rsw, browser, model, folder):
+    """A photo is prepared as rsw classify prepares it, and its classes are called as there."""
+    page = make_page(rsw, model, folder, "--image", PHOTO)
+    complaints = look(browser, page)
+    done = subprocess.run([rsw, "classify", model, PHOTO, "--json"], check=True, capture_output=True, text=True)
+    best = json.loads(done.stdout)["predictions"]
+    rows = browser.evaluate("[...document.querySelectorAll('#answer tbody tr')].map(row => row.textContent)")
+    for row, prediction in zip(rows, best, strict=True):
+        words = (prediction["label"], f"class {prediction['class']}", f"{100 * prediction['probability']:.2f} %")
+        complaints += [f"{word!r} is not in {row!r}" for word in words if word not in row]
+    return complaints
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="*", default=MODELS)
@@ -257,6 +272,7 @@ def main():
                 page = make_page(options.rsw, path, folder, "--input", folder / "large.npy")
                 if page.stat().st_size > LARGEST_PAGE:
                     complaints.append(f"the page of a ResNet-50 has {page.stat().st_size} bytes")
+                complaints += photo_complaints(options.rsw, browser, path, folder)
             tell(key, complaints, page)
             path.unlink()
         network = models["torchvision/resnet18"].build()

@@ -5,14 +5,6 @@ import Checkpoints
 import Inference
 import ResNets
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a ResNet on prepared images.",
@@ -109,35 +101,8 @@ struct Run: ParsableCommand {
     let values = try logits.floats()
     let classes = logits.shape[1]
     return (0..<logits.shape[0]).map { image in
-      let row = values[image * classes..<(image + 1) * classes]
-      let largest = row.max() ?? 0
-      let sum = row.reduce(0.0) { $0 + exp(Double($1 - largest)) }
-      return best(row, top ?? 5).map { index in
-        let logit = values[image * classes + index]
-        return Prediction(index: index, logit: logit, probability: exp(Double(logit - largest)) / sum)
-      }
+      Prediction.best(top ?? 5, of: values[image * classes..<(image + 1) * classes])
     }
-  }
-
-  /// The places of the largest values, largest first.
-  private func best(_ row: ArraySlice<Float>, _ count: Int) -> [Int] {
-    guard count < row.count / 8 else {
-      return row.enumerated().sorted { $0.element > $1.element }.prefix(count).map(\.offset)
-    }
-    var best: [(offset: Int, element: Float)] = []
-    for (offset, element) in row.enumerated()
-    where best.count < count || !(element <= best[best.count - 1].element) {
-      let place = best.firstIndex { element > $0.element } ?? best.count
-      best.insert((offset, element), at: place)
-      if best.count > count { best.removeLast() }
-    }
-    return best.map(\.offset)
-  }
-
-  private struct Prediction {
-    let index: Int
-    let logit: Float
-    let probability: Double
   }
 
   private func text(_ predictions: [[Prediction]]) -> String {

@@ -4,40 +4,31 @@ import Checkpoints
 import NN
 import ResNets
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
 struct ReportAnswer {
   private let image: ReportImage
-  private let best: [(index: Int, probability: Double)]
+  private let best: [Prediction]
+  private let labels: Labels?
   let activations: ActivationPictures
 
+  /// How many classes are shown.
+  private static let classCount = 5
+
   /// Runs the network.
-  init(_ network: ResNet, _ image: ReportImage) throws {
-    self.image = image
+  ///
+  /// - Parameter labels: what the classes are called; nil for a network without any.
+  init(_ network: ResNet, _ image: ReportImage, _ labels: Labels?) throws {
+    (self.image, self.labels) = (image, labels)
     activations = try ActivationPictures(network, image.tensor)
-    guard network.architecture.classes != nil else {
-      best = []
-      return
-    }
-    let logits = try network(image.tensor).floats()
-    let largest = logits.max() ?? 0
-    let sum = logits.reduce(0.0) { $0 + exp(Double($1 - largest)) }
-    best = logits.indices.sorted { logits[$0] > logits[$1] }.prefix(5).map { index in
-      (index, exp(Double(logits[index] - largest)) / sum)
-    }
+    best =
+      network.architecture.classes == nil
+      ? [] : Prediction.best(ReportAnswer.classCount, of: try network(image.tensor).floats()[...])
   }
 
   var html: HTML {
     let rows: [HTML] = best.map { answer in
       let percent = 100 * answer.probability
       return """
-        <tr><th scope="row">class \(answer.index)</th><td class="n">\(fixed(percent, 2)) %</td>\
+        <tr><th scope="row">\(name(of: answer.index))</th><td class="n">\(fixed(percent, 2)) %</td>\
         <td class="share"><i style="--s:\(fixed(percent, 1))"></i></td></tr>
 
         """
@@ -56,5 +47,10 @@ struct ReportAnswer {
       <figcaption>\(image.name)</figcaption></figure>\(table)</div></section>
 
       """
+  }
+
+  private func name(of index: Int) -> HTML {
+    guard let label = labels?[index] else { return "class \(index)" }
+    return "\(label) <span class=\"kind\">class \(index)</span>"
   }
 }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Checkpoints
+import Images
 import Inference
 import NN
 import ResNets
@@ -19,9 +20,21 @@ struct Report: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A prepared image that the model is run on: the first of a float32 .npy of shape [N, 3, H, W].",
+      "A photo that the model is run on, a JPEG or PNG file; it is prepared as 'rsw classify' does it.",
+      valueName: "photo"))
+  var image: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A prepared image in place of a photo that the model is run on: the first of a float32 .npy of shape [N, 3, H, W].",
       valueName: "x.npy"))
   var input: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What the classes are called: one a line, or JSON (default: \"labels\" in the model's metadata; ImageNet's for 1,000 classes).",
+      valueName: "file"))
+  var labels: String?
 
   @Option(name: .shortAndLong, help: ArgumentHelp("Where to write the page.", valueName: "report.html"))
   var output: String
@@ -50,7 +63,11 @@ struct Report: ParsableCommand {
     if !size.isEmpty, size.count != 2 || size.contains(where: { !(1...16_384).contains($0) }) {
       throw ValidationError("--size takes a height and a width, up to 16384.")
     }
-    if !size.isEmpty, input != nil {
+    if image != nil, input != nil { throw ValidationError("--image and --input exclude each other.") }
+    if labels != nil, image == nil, input == nil {
+      throw ValidationError("--labels goes with --image or --input.")
+    }
+    if !size.isEmpty, image != nil || input != nil {
       throw ValidationError("--size goes without an image, which has a size.")
     }
     if !(1...1_000_000).contains(repetitions) {
@@ -60,7 +77,7 @@ struct Report: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      for source in [model, input].compactMap({ $0 }) where OutputFile.isSame(source, output) {
+      for source in [model, image, input, labels].compactMap({ $0 }) where OutputFile.isSame(source, output) {
         throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(output)
       }
       let file = try OutputFile(output, replacing: force)
@@ -79,12 +96,13 @@ struct Report: ParsableCommand {
     var opened = try loadModel(model, options, hintOptions)
     if let threads { opened.network.threadCount = threads }
     let network = opened.network
-    let image = try input.map { try ReportImage(npy: $0) }
+    let prepared = try preparedImage(for: opened)
+    let names = try prepared == nil ? nil : classNames(of: opened)
     let usual = network.architecture.stem == .small ? [32, 32] : [224, 224]
-    let shape = image?.tensor.shape ?? [1, 3] + (size.isEmpty ? usual : size)
+    let shape = prepared?.tensor.shape ?? [1, 3] + (size.isEmpty ? usual : size)
     do {
       let layers = try NetworkLayers(network, timings(of: network, shape), shape: shape)
-      let answer = try image.map { try ReportAnswer(network, $0) }
+      let answer = try prepared.map { try ReportAnswer(network, $0, names) }
       return try concerning(model) {
         ReportPage(
           model: opened, file: model, layers: layers,
@@ -92,9 +110,25 @@ struct Report: ParsableCommand {
           filters: try FilterPictures(network), answer: answer)
       }
     } catch let error as InputError {
-      throw FileError(file: input ?? model, cause: error)
+      throw FileError(file: image ?? input ?? model, cause: error)
     } catch let error as CheckpointError {
       throw error.file == nil ? error.inFile(model) : error
+    }
+  }
+
+  /// The image that the model is run on, if there is one.
+  private func preparedImage(for opened: OpenedModel) throws -> ReportImage? {
+    if let image {
+      return try ReportImage(
+        photo: image, Preprocessing(for: opened.checkpoint, opened.network.architecture))
+    }
+    return try input.map { try ReportImage(npy: $0) }
+  }
+
+  /// What the classes are called; nil where there are none.
+  private func classNames(of opened: OpenedModel) throws -> Labels? {
+    try opened.network.architecture.classes.map { classes in
+      try Labels(for: opened.checkpoint, classes: classes, file: labels)
     }
   }
 

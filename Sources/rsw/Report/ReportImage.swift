@@ -1,6 +1,7 @@
 // The image that a report runs the network on.
 
 import Checkpoints
+import Images
 import Inference
 import NN
 import ResNets
@@ -33,13 +34,31 @@ struct ReportImage {
     picture = ReportImage.picture(values, height: images.shape[2], width: images.shape[3])
   }
 
-  private static func picture(_ values: [Float], height: Int, width: Int) -> PNG {
+  /// A photo, prepared for a model.
+  ///
+  /// - Throws: an error that names the file when it can't be decoded.
+  init(photo path: String, _ preprocessing: Preprocessing) throws {
+    let tensor = try concerning(path) { try preprocessing(ImageFile(path: path)) }
+    self.tensor = tensor
+    name = printable(path)
+    let (values, side) = (try tensor.floats(), preprocessing.crop)
+    // Back to what was normalised, on a scale from 0 to 1.
+    let colors = values.enumerated().map { place, value in
+      let channel = place / (side * side)
+      return value * preprocessing.std[channel] + preprocessing.mean[channel]
+    }
+    picture = ReportImage.picture(colors, height: side, width: side, scale: (0, 1))
+  }
+
+  /// - Parameter scale: what becomes black and white; nil for the smallest and the largest value.
+  private static func picture(_ values: [Float], height: Int, width: Int, scale: (Float, Float)? = nil) -> PNG
+  {
     let planes = (0..<3).map { color in
       FeatureMap(values[color * height * width..<(color + 1) * height * width], height, width)
         .reduced(to: mostPixels)
     }
     let finite = planes.flatMap(\.values).filter(\.isFinite)
-    let (low, high) = (finite.min() ?? 0, finite.max() ?? 0)
+    let (low, high) = scale ?? (finite.min() ?? 0, finite.max() ?? 0)
     let pixels = planes[0].values.indices.flatMap { pixel in
       planes.map { level($0.values[pixel], low, high) }
     }
