@@ -21,7 +21,9 @@ import torch
 from safetensors import safe_open
 
 import bench_engines
+import bench_photos
 import examples
+import photo_images
 from torchvision_models import full_resnet, randomize
 
 # What is opened and converted
@@ -51,6 +53,13 @@ PYTHON_CONVERSIONS = 3
 CHECK_ROUNDS = 15
 
 OPENING_REPEATS = 10
+
+# As phones take them: 12 megapixels
+PHOTOS = 200
+PHOTO_SIZE = (4000, 3000)
+# Different pictures; each is several files, as making one takes seconds.
+PICTURES = 8
+PHOTO_ROUNDS = 3
 
 # A median this much above the minimum means that something else was using the machine.
 NOISE_LIMIT = 0.10
@@ -319,6 +328,63 @@ def run_quietly(command):
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
+# --- Photos ----------------------------------------------------------------------------------
+
+
+def make_photos(folder):
+    folder.mkdir()
+    pictures = [
+        photo_images.jpeg(photo_images.photo(*PHOTO_SIZE, seed), subsampling=2) for seed in range(PICTURES)
+    ]
+    paths = [folder / f"{index:03}.jpg" for index in range(PHOTOS)]
+    for index, path in enumerate(paths):
+        path.write_bytes(pictures[index % PICTURES])
+    return paths
+
+
+def classes_of_photos(command):
+    """The class of each photo, from what a contender prints, with the milliseconds of the whole process."""
+    started = time.perf_counter()
+    printed = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
+    elapsed = (time.perf_counter() - started) * 1000
+    if printed.startswith("{"):
+        lines = [json.loads(line) for line in printed.splitlines()]
+        return elapsed, [line["predictions"][0]["class"] for line in lines]
+    return elapsed, [int(line.split()[-1]) for line in printed.splitlines()]
+
+
+def run_photos(rsw, files):
+    """Photos to classes, whole process."""
+    paths = make_photos(files.folder / "photos")
+    commands = {
+        "rsw classify": [rsw, "classify", files.converted(), *paths, "--top", 1],
+        "torchvision + ONNX Runtime": [
+            sys.executable, bench_photos.__file__, files.folder / f"{VARIANT}.onnx", *paths,
+        ],
+    }  # fmt: skip
+    found = {}
+
+    def measure(name):
+        elapsed, found[name] = classes_of_photos(commands[name])
+        return [elapsed]
+
+    section = Section(
+        f"{PHOTOS} photos of {PHOTO_SIZE[0]}x{PHOTO_SIZE[1]} through ResNet-50, whole process",
+        [Contender(name, lambda name=name: measure(name)) for name in commands],
+    )
+    section.run(PHOTO_ROUNDS)
+    ours, theirs = found.values()
+    if ours != theirs:
+        raise SystemExit("bench: the contenders found different classes")
+    return section
+
+
+def print_photo_rates(section):
+    print()
+    for contender in section.contenders:
+        print(f"{contender.name}: {PHOTOS * 1000 / contender.median():.2f} photos/s")
+
+
 # --- Opening ---------------------------------------------------------------------------------
 
 
@@ -440,6 +506,8 @@ def run_all(rsw, rounds, only):
             for section in others:
                 section.run(rounds)
             others += [run_conversions(rsw, files), run_checks(rsw, files)]
+        if only in (None, "photos"):
+            others.append(run_photos(rsw, files))
     return surroundings, forward, others
 
 
@@ -453,6 +521,7 @@ def parse_arguments():
         ("forward", "passes of ResNets"),
         ("mobilenet", "passes of MobileNetV2, the network of Examples/MobileNetV2"),
         ("files", "opening, converting and checking files"),
+        ("photos", "photos to classes"),
     ):
         only.add_argument(f"--{name}", dest="only", action="store_const", const=name, help=f"only {what}")
     arguments = parser.parse_args()
@@ -468,6 +537,8 @@ def main():
     print_report(surroundings, sections)
     if forward:
         print_summary(forward)
+    if not arguments.forward and not arguments.files:
+        print_photo_rates(sections[-1])
     if arguments.json:
         report = {
             "schema": 2,

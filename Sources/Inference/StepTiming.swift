@@ -6,6 +6,8 @@ import NN
 package struct StepTiming: Sendable {
   /// The layer's path, or the operation.
   package let name: String
+  /// The node of the graph whose result it gives.
+  package let node: Int
   /// The shapes of input and output, without the batch.
   package let shapes: (input: [Int], output: [Int])
   /// The convolution's algorithm, or nothing.
@@ -42,7 +44,7 @@ package struct StepTiming: Sendable {
         }
         let shapes = outline.shapes
         return StepTiming(
-          name: name,
+          name: name, node: step.output,
           shapes: (Array(shapes[step.inputs[0]].dropFirst()), Array(shapes[step.output].dropFirst())),
           algorithm: algorithm, images: segment.images,
           operationCount: step.operationCount(channels: shapes[step.output][1]) * shapes[0][0])

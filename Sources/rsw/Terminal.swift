@@ -86,11 +86,12 @@ enum Terminal {
   }
 
   /// Draws how far the work is, in place.
-  static func draw(progress done: Int, of total: Int) {
+  static func draw(progress done: Int, of total: Int, detail: String = "") {
     let width = 30
     let filled = total > 0 ? done * width / total : width
     let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: width - filled)
-    writeToStandardError("\r[\(bar)] \(total > 0 ? done * 100 / total : 100)%")
+    let percent = "\(total > 0 ? done * 100 / total : 100)%"
+    writeToStandardError("\r[\(bar)] \(percent)" + (detail.isEmpty ? "" : "  \(detail)\u{1B}[K"))
   }
 
   /// Takes the progress away.
