@@ -35,7 +35,7 @@ let package = Package(
       providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
 
     .target(
-      name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: [.strictMemorySafety()]),
+      name: "Checkpoints", dependencies: ["CCPU", "CZlib"], swiftSettings: [.strictMemorySafety()]),
     .target(name: "NN", dependencies: ["Checkpoints"]),
     .systemLibrary(name: "CCPU"),
     .target(name: "Vectors", dependencies: ["CCPU"]),
