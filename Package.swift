@@ -42,7 +42,7 @@ let package = Package(
       name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"]), .brew(["libpng"])]),
 
     .target(
-      name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: [.strictMemorySafety()]),
+      name: "Checkpoints", dependencies: ["CCPU", "CZlib"], swiftSettings: [.strictMemorySafety()]),
     .target(name: "NN", dependencies: ["Checkpoints"]),
     .systemLibrary(name: "CCPU"),
     .target(name: "Vectors", dependencies: ["CCPU"]),

@@ -12,6 +12,7 @@ extension MatrixEngine: ExpressibleByArgument {}
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "bench",
     abstract: "Time forward passes of a ResNet, or the opening of its file.")
 
   @Argument(help: "The model: a checkpoint or an .rsw file.")

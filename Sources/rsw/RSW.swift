@@ -6,6 +6,9 @@ import Dispatch
 import Inference
 import ResNets
 
+// Each command says its name, though ArgumentParser could tell it from the type's: asking the runtime for that of all
+// of them takes a millisecond and a half of every start.
+
 @main
 struct RSW: ParsableCommand {
   static let configuration = CommandConfiguration(

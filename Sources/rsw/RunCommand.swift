@@ -7,6 +7,7 @@ import ResNets
 
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "run",
     abstract: "Run a ResNet on prepared images.",
     discussion: "Prints the best classes of each image unless --output is given without --top.")
 
