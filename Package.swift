@@ -22,6 +22,7 @@ let package = Package(
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
     .library(name: "NN", targets: ["NN"]),
     .library(name: "ResNets", targets: ["ResNets"]),
+    .library(name: "Pretrained", targets: ["Pretrained"]),
     .executable(name: "rsw", targets: ["rsw"]),
   ],
   dependencies: [
@@ -46,10 +47,12 @@ let package = Package(
         + vectorTargets.map { .byName(name: $0.name) }),
     .target(
       name: "ResNets", dependencies: ["NN", "Inference"], resources: [.embedInCode("Dialects")]),
+    .systemLibrary(name: "CCurl"),
+    .target(name: "Pretrained", dependencies: ["ResNets", "CCurl"]),
     .executableTarget(
       name: "rsw",
       dependencies: [
-        "Checkpoints", "NN", "Inference", "ResNets",
+        "Checkpoints", "NN", "Inference", "ResNets", "Pretrained",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -58,6 +61,7 @@ let package = Package(
     .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
     .testTarget(name: "InferenceTests", dependencies: ["Inference", "Vectors", "TestSupport"]),
     .testTarget(name: "ResNetsTests", dependencies: ["ResNets", "TestSupport"]),
+    .testTarget(name: "PretrainedTests", dependencies: ["Pretrained", "TestSupport"]),
     .testTarget(name: "rswTests", dependencies: ["rsw", "TestSupport"]),
   ] + vectorTargets,
   swiftLanguageModes: [.v6]

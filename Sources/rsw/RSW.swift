@@ -14,6 +14,7 @@ struct RSW: ParsableCommand {
     version: rswVersion,
     subcommands: [
       Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Run.self, Bench.self,
+      Fetch.self,
     ])
 
   static func main() {
