@@ -23,6 +23,7 @@ let package = Package(
     .library(name: "NN", targets: ["NN"]),
     .library(name: "Inference", targets: ["Inference"]),
     .library(name: "ResNets", targets: ["ResNets"]),
+    .library(name: "Pretrained", targets: ["Pretrained"]),
     .executable(name: "rsw", targets: ["rsw"]),
   ],
   dependencies: [
@@ -55,10 +56,12 @@ let package = Package(
       name: "ResNets", dependencies: ["NN", "Inference"], resources: [.embedInCode("Dialects")]),
     .target(name: "CImages", dependencies: ["CJPEG", "CPNG"]),
     .target(name: "Images", dependencies: ["Checkpoints", "CImages"]),
+    .systemLibrary(name: "CCurl"),
+    .target(name: "Pretrained", dependencies: ["ResNets", "CCurl"]),
     .executableTarget(
       name: "rsw",
       dependencies: [
-        "Checkpoints", "NN", "Inference", "ResNets", "Images", "CZlib",
+        "Checkpoints", "NN", "Inference", "ResNets", "Pretrained", "Images", "CZlib",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], resources: [.embedInCode("Page"), .embedInCode("Photos/Data")]),
 
@@ -67,6 +70,7 @@ let package = Package(
     .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
     .testTarget(name: "InferenceTests", dependencies: ["Inference", "Vectors", "TestSupport"]),
     .testTarget(name: "ResNetsTests", dependencies: ["ResNets", "TestSupport"]),
+    .testTarget(name: "PretrainedTests", dependencies: ["Pretrained", "TestSupport"]),
     .testTarget(name: "ImagesTests", dependencies: ["Images", "TestSupport"]),
     .testTarget(name: "rswTests", dependencies: ["rsw", "TestSupport"]),
   ] + vectorTargets,

@@ -17,7 +17,7 @@ struct RSW: ParsableCommand {
     version: rswVersion,
     subcommands: [
       Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Classify.self,
-      Features.self, Run.self, Bench.self, Report.self,
+      Features.self, Run.self, Bench.self, Report.self, Fetch.self,
     ])
 
   static func main() {

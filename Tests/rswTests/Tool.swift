@@ -15,10 +15,14 @@ enum Tool {
 
   static func run(_ arguments: String...) throws -> Outcome { try run(arguments) }
 
-  static func run(_ arguments: [String]) throws -> Outcome {
+  /// - Parameter changes: variables of the environment, those to be removed as nil.
+  static func run(_ arguments: [String], environment changes: [String: String?] = [:]) throws -> Outcome {
     let process = Process()
     process.executableURL = url
     process.arguments = arguments
+    var environment = ProcessInfo.processInfo.environment
+    for (name, value) in changes { environment[name] = value }
+    process.environment = environment
     let (output, errors) = (Pipe(), Pipe())
     process.standardOutput = output
     process.standardError = errors

@@ -156,7 +156,7 @@ final class PhotoReport {
       let left = Int((Double(total - done) / rate).rounded(.up))
       Terminal.draw(
         progress: done, of: total,
-        detail: "\(done) of \(total), \(fixed(rate, 1)) images/s, \(duration(left)) left")
+        remark: "\(done) of \(total), \(fixed(rate, 1)) images/s, \(duration(left)) left")
       lastDrawn = now
     }
   }
