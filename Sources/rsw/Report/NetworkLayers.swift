@@ -109,7 +109,7 @@ extension Operation {
   /// Whether it is listed wherever it is computed.
   fileprivate var isLayer: Bool {
     switch self {
-    case .input, .relu, .sigmoid, .add, .multiply, .flatten: false
+    case .input, .relu, .relu6, .sigmoid, .add, .multiply, .flatten: false
     default: true
     }
   }
@@ -129,6 +129,7 @@ extension Operation {
     case .groupNorm(let norm): "GroupNorm, \(norm.groups) groups"
     case .linear: "linear"
     case .relu: "ReLU"
+    case .relu6: "ReLU6"
     case .sigmoid: "sigmoid"
     case .add: "sum"
     case .multiply: "gate"
