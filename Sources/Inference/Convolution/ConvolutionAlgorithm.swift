@@ -89,8 +89,9 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   private static let rowsOfWeights = 8.0
   /// Measured: an element takes about as long to be transformed as so many multiplications.
   private static let productsOfACopy = 6.0
-  /// Measured: without a matrix a multiplication takes a load of its own, and as long as so many.
-  private static let productsOfADepthwiseOne = 2.0
+  /// Measured on Zen 3 in MobileNetV2: without a matrix a multiplication takes a load of its own, and as long as
+  /// so many in a product.
+  private static let productsOfADepthwiseOne = 4.0
   /// F(4×4) is less exact and its weights take more memory, so it has to be better by a tenth.
   private static let handicap = 1.1
 }
