@@ -1,4 +1,4 @@
-"""Images like photos, in every kind of JPEG and PNG file: what tools/compare_photos.py and tools/bench look at."""
+"""Images like photos, in every kind of JPEG and PNG file, for tools/compare_photos.py and tools/bench."""
 
 import importlib.util
 import io

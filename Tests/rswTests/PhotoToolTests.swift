@@ -156,6 +156,50 @@ import Testing
     #expect(try Tool.run("run", PhotoToolTests.model, "--input", images, "--output", logits).status == 0)
   }
 
+  /// Prepared images of a model, whose weights lie in a file of this name beside a description.
+  private func prepared(
+    _ name: String, description: (name: String, text: String)? = nil, options: [String] = []
+  ) throws -> Tensor {
+    let folder = try TemporaryFolder()
+    _ = try folder.write(Array(Data(contentsOf: URL(filePath: PhotoToolTests.model))), as: name)
+    if let description { _ = try folder.write(Array(description.text.utf8), as: description.name) }
+    let output = folder.path("x.npy")
+    let done = try Tool.run(
+      ["features", folder.path(name), Fixtures.path("photos/good/420.jpg"), "--at", "input", "-o", output]
+        + options)
+    #expect(done.status == 0, "\(done.errors)")
+    return try Tensor(npy: output)
+  }
+
+  private static let timm = """
+    {"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 40, 40], "crop_pct": 0.8,
+     "interpolation": "bicubic", "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.5, 0.5]}}
+    """
+  private static let transformers = """
+    {"size": {"shortest_edge": 40}, "crop_pct": 0.8, "resample": 3, "image_mean": [0.5, 0.5, 0.5],
+     "image_std": [0.25, 0.5, 0.5]}
+    """
+
+  @Test func imagesArePreparedAsByThePublisher() throws {
+    let sizes = ["--resize", "50", "--crop", "40", "--interpolation", "bicubic"]
+    let explicit = try prepared("w.pth", options: sizes + ["--mean", "0.5,0.5,0.5", "--std", "0.25,0.5,0.5"])
+    #expect(explicit.shape == [1, 3, 40, 40])
+    for (name, text) in [
+      ("config.json", PhotoToolTests.timm), ("preprocessor_config.json", PhotoToolTests.transformers),
+    ] {
+      let described = try prepared("w.pth", description: (name, text))
+      #expect(try described.shape == explicit.shape && described.floats() == explicit.floats(), "\(name)")
+    }
+    #expect(
+      try prepared("w.pth").floats()
+        == prepared("w.pth", options: ["--resize", "256", "--crop", "224"]).floats())
+    let newer = try prepared("resnet50-11ad3fa6.pth")
+    #expect(try newer.floats() == prepared("w.pth", options: ["--resize", "232"]).floats())
+    #expect(try prepared("resnet18.a3_in1k.pth").shape == [1, 3, 160, 160])
+    // A description without sense is none.
+    #expect(try prepared("w.pth", description: ("config.json", "{\"pretrained_cfg\": [1]}")).shape[2] == 224)
+  }
+
   @Test(arguments: [
     ["--top", "0"], ["--batch", "0"], ["--resize", "0"], ["--crop", "5000"], ["--mean", "1,2"],
     ["--std", "0,1,1"],

@@ -97,7 +97,7 @@ extension PhotoRun {
     ) throws -> [Swift.Result<Result, any Error>] {
       let prepare = run.preprocessing
       var values = [Float](repeating: 0, count: images.count * prepare.count)
-      // An image that can't be read stays black, so that batches have one size, and its output is left out.
+      // An image that can't be read is all zeros, so that batches have one size, and its output is left out.
       let failures = images.enumerated().map { place, index -> (any Error)? in
         let path = run.paths[index]
         do {
