@@ -16,7 +16,8 @@ struct RSW: ParsableCommand {
     abstract: "Reads PyTorch's pretrained weights without Python, converts them, and runs ResNets.",
     version: rswVersion,
     subcommands: [
-      Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Run.self, Bench.self,
+      Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Classify.self,
+      Features.self, Run.self, Bench.self, Report.self, Fetch.self,
     ])
 
   static func main() {

@@ -5,6 +5,7 @@ import ArgumentParser
 import Checkpoints
 import Inference
 import NN
+import Pretrained
 import ResNets
 
 // `stdout` is a variable to C.
@@ -68,6 +69,9 @@ enum Terminal {
       case .cannotWrite: throw ExitCode(EX_CANTCREAT)
       default: throw ExitCode(EX_DATAERR)
       }
+    } catch let error as FetchError {
+      note("rsw: \(error)")
+      throw error.exitCode
     } catch {
       note("rsw: \(error)")
       throw ExitCode(EX_DATAERR)
@@ -85,12 +89,14 @@ enum Terminal {
       && getenv("TERM").map { String(cString: $0) } != "dumb"
   }
 
-  /// Draws how far the work is, in place.
-  static func draw(progress done: Int, of total: Int) {
+  /// Draws how far the work is, in place, with `remark` behind it.
+  static func draw(progress done: Int, of total: Int, remark: String = "") {
     let width = 30
+    let done = max(0, min(done, total))
     let filled = total > 0 ? done * width / total : width
     let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: width - filled)
-    writeToStandardError("\r[\(bar)] \(total > 0 ? done * 100 / total : 100)%")
+    let end = remark.isEmpty ? "" : "  \(remark)\u{1B}[K"
+    writeToStandardError("\r[\(bar)] \(total > 0 ? done * 100 / total : 100)%\(end)")
   }
 
   /// Takes the progress away.
