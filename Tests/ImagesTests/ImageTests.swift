@@ -50,7 +50,8 @@ import Testing
     let pixels = try preprocessing(min(image.width, image.height), side, .bilinear).pixels(of: image)
     let (left, top) = ((side - image.width) / 2, (side - image.height) / 2)
     let found = (0..<image.height).flatMap { row in
-      colors(Array(pixels[((top + row) * side + left) * 4..<((top + row) * side + left + image.width) * 4]))
+      let start = ((top + row) * side + left) * 4
+      return colors(Array(pixels[start..<start + image.width * 4]))
     }
     expectEqual(found, wanted, name)
   }
