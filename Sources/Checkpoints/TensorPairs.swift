@@ -9,6 +9,12 @@ struct TensorPairs: Sendable {
 
     /// Whether parts of both can be compared by themselves.
     var isDivisible: Bool { here.isDivisible && there.isDivisible }
+
+    /// Gives back the memory that files take of this process for these elements.
+    func release(_ range: Range<Int>) {
+      guard isDivisible else { return }
+      for tensor in [here, there] { (try? tensor.elements(range).contiguousBytes())?.release() }
+    }
   }
 
   let pairs: [Pair]
@@ -99,7 +105,11 @@ struct TensorPairs: Sendable {
         ? try pair.here.elements(part.range).contiguousBytes()
           == pair.there.elements(part.range).contiguousBytes()
         : try pair.here.hasSameBytes(as: pair.there)
-      if !areEqual { different.withLock { _ = $0.insert(part.pair) } }
+      if areEqual {
+        pair.release(part.range)
+      } else {
+        different.withLock { _ = $0.insert(part.pair) }
+      }
     }
     return different.withLock { Set(chosen).subtracting($0) }
   }
@@ -112,6 +122,7 @@ struct TensorPairs: Sendable {
       let (here, there) = (try pairs[part.pair].here.divisible(), try pairs[part.pair].there.divisible())
       let sums = try DistanceSums(here, there, part.range, tolerance)
       found.withLock { $0[number] = sums }
+      pairs[part.pair].release(part.range)
     }
     // Joined in order, so that the first of equal differences is the one that is told.
     var joined: [Int: DistanceSums] = [:]

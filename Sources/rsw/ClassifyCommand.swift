@@ -8,6 +8,7 @@ import ResNets
 
 struct Classify: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "classify",
     abstract: "Say what photos show.",
     discussion: """
       Images are prepared as torchvision prepares them, or timm for weights that it published: made smaller, the middle cut \

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Checkpoints
+import Dispatch
 import ResNets
 
 struct Diff: ParsableCommand {
@@ -37,9 +38,10 @@ struct Diff: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      var (a, b) = (try stateDict(first), try stateDict(second))
-      if !all, let left = try? Recognition(a), let right = try? Recognition(b) {
-        (a, b) = (try whole(a, left), try whole(b, right))
+      let (left, right) = try sides()
+      var (a, b) = (left.stateDict, right.stateDict)
+      if let leftModel = left.recognition, let rightModel = right.recognition {
+        (a, b) = (try whole(a, leftModel), try whole(b, rightModel))
       }
       let difference = try concerning("\(first) and \(second)") {
         try a.difference(from: b, tolerance: Tolerance(absolute: atol, relative: rtol))
@@ -49,9 +51,31 @@ struct Diff: ParsableCommand {
     }
   }
 
-  private func stateDict(_ path: String) throws -> StateDict {
-    let checkpoint = try Checkpoint(path: path)
-    return try all ? checkpoint.allTensors() : checkpoint.resNetStateDict()
+  /// What one of the files holds.
+  private struct Side: Sendable {
+    let stateDict: StateDict
+    /// Nil where names are compared as they are.
+    let recognition: Recognition?
+
+    init(_ path: String, all: Bool) throws {
+      let checkpoint = try Checkpoint(path: path)
+      stateDict = try all ? checkpoint.allTensors() : checkpoint.resNetStateDict()
+      recognition = all ? nil : try? Recognition(stateDict)
+    }
+  }
+
+  /// Opens both files, each on a core of its own.
+  ///
+  /// - Throws: the first one's error where both have one.
+  private func sides() throws -> (Side, Side) {
+    let (paths, all) = ([first, second], all)
+    let opened = Locked<[Int: Result<Side, any Error>]>([:])
+    DispatchQueue.concurrentPerform(iterations: paths.count) { number in
+      let side = Result { try Side(paths[number], all: all) }
+      opened.withLock { $0[number] = side }
+    }
+    let sides = try paths.indices.compactMap { number in try opened.withLock { $0[number] }?.get() }
+    return (sides[0], sides[1])
   }
 
   /// All tensors of a state dict, those of its network under our names.

@@ -8,6 +8,7 @@ import ResNets
 
 struct Features: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "features",
     abstract: "Write what a model finds in photos: embeddings.",
     discussion: """
       Images are prepared as for 'rsw classify'. Row i of the output belongs to image i, in the order of the arguments, \

@@ -14,6 +14,7 @@ import Pretrained
 
 struct Fetch: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "fetch",
     abstract: "Download published weights, unless PyTorch has done so, and print where they are.",
     discussion: """
       A name is resnet50, resnet50:v1 or resnet50:a1_in1k; without names, or with --list, all weights are listed. \

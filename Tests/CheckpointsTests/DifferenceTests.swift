@@ -130,6 +130,30 @@ import Testing
     }
   }
 
+  /// Differences and quotients that grow from block to block, as far as Float goes and further.
+  @Test(arguments: [
+    (Float(1), Float(1)), (0x1p-149, 0x1p-149), (0x1p-126, 0x1.8p-126), (0x1p100, 0x1p-149),
+    (0x1p127, -0x1p127),
+  ])
+  func growingDifferencesAreMeasured(_ here: Float, _ there: Float) throws {
+    let count = 20_000
+    var (a, b) = ([Float](repeating: here, count: count), [Float](repeating: there, count: count))
+    for place in stride(from: 100, to: count, by: 700) {
+      a[place] = a[place - 1].nextUp
+      b[place] = place % 3 == 0 ? -there : there.nextDown
+    }
+    a[count - 1] = 3
+    b[count - 1] = 2
+    let expected = plain(a, b, Tolerance())
+    let difference = try stateDict([("x", [count], a)]).difference(from: stateDict([("x", [count], b)]))
+    guard case .values(let values)? = difference.differing.first?.kind else {
+      Issue.record("no difference")
+      return
+    }
+    #expect(values.count == expected.count && values.index == [expected.place])
+    #expect(values.largestAbsolute == expected.largest && values.largestRelative == expected.relative)
+  }
+
   @Test func theFirstOfEqualDifferencesIsTold() throws {
     let count = 600_000
     let a = [Float](repeating: 1, count: count)

@@ -142,7 +142,11 @@ public struct Bytes: Sendable {
 
   /// Tells the system that the file that this is a slice of will not be looked at soon: its pages take no memory of
   /// this process until they are. Nothing happens where it is no mapped file.
-  func releaseFile() { owner.releasePages() }
+  func releaseFile() { unsafe owner.releasePages(owner.buffer) }
+
+  /// As ``releaseFile()``, for the pages that lie within these bytes. Who has read them does it while others read, which
+  /// else takes its time when the file is unmapped.
+  func release() { unsafe withUnsafeBytes { unsafe owner.releasePages($0) } }
 
   /// The little-endian integer at `offset`, or nil when it does not lie inside.
   package func load<T: FixedWidthInteger>(_ type: T.Type, at offset: Int) -> T? {
@@ -250,10 +254,14 @@ extension UnsafeRawBufferPointer {
     self.descriptor = descriptor
   }
 
-  /// Lets go of pages that can be read again from the file.
-  func releasePages() {
-    guard isMapped else { return }
-    unsafe _ = madvise(UnsafeMutableRawPointer(mutating: buffer.baseAddress), buffer.count, MADV_DONTNEED)
+  /// Lets go of pages that can be read again from the file: those that lie within `range`.
+  func releasePages(_ range: UnsafeRawBufferPointer) {
+    guard isMapped, let address = range.baseAddress else { return }
+    let page = UInt(getpagesize())
+    let start = (UInt(bitPattern: address) + page - 1) / page * page
+    let end = (UInt(bitPattern: address) + UInt(range.count)) / page * page
+    guard start < end else { return }
+    unsafe _ = madvise(UnsafeMutableRawPointer(bitPattern: start), Int(end - start), MADV_DONTNEED)
   }
 
   deinit {

@@ -103,6 +103,7 @@ enum BytePass {
         }
         let bytes = whole.slice(part.range.lowerBound, part.range.count) ?? whole
         let (sum, isSuspect) = read(bytes, run.hasChecksum, run.patterns)
+        bytes.release()
         sums.withLock { $0[part.run, default: []].append((part.range, sum)) }
         if isSuspect { outcomes.withLock { $0[part.run].isSuspect = true } }
       } catch {

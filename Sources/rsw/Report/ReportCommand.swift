@@ -9,6 +9,7 @@ import ResNets
 
 struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "report",
     abstract:
       "Make a page about a ResNet: its architecture, every layer, its filters, what it makes of an image.",
     discussion: """
