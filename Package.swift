@@ -21,6 +21,7 @@ let package = Package(
   products: [
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
     .library(name: "NN", targets: ["NN"]),
+    .library(name: "Inference", targets: ["Inference"]),
     .library(name: "ResNets", targets: ["ResNets"]),
     .library(name: "Pretrained", targets: ["Pretrained"]),
     .executable(name: "rsw", targets: ["rsw"]),
@@ -35,8 +36,14 @@ let package = Package(
       name: "COpenBLAS", pkgConfig: "openblas",
       providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
 
+    .systemLibrary(
+      name: "CJPEG", pkgConfig: "libjpeg",
+      providers: [.apt(["libjpeg-dev"]), .brew(["jpeg-turbo"])]),
+    .systemLibrary(
+      name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"]), .brew(["libpng"])]),
+
     .target(
-      name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: [.strictMemorySafety()]),
+      name: "Checkpoints", dependencies: ["CCPU", "CZlib"], swiftSettings: [.strictMemorySafety()]),
     .target(name: "NN", dependencies: ["Checkpoints"]),
     .systemLibrary(name: "CCPU"),
     .target(name: "Vectors", dependencies: ["CCPU"]),
@@ -47,14 +54,16 @@ let package = Package(
         + vectorTargets.map { .byName(name: $0.name) }),
     .target(
       name: "ResNets", dependencies: ["NN", "Inference"], resources: [.embedInCode("Dialects")]),
+    .target(name: "CImages", dependencies: ["CJPEG", "CPNG"]),
+    .target(name: "Images", dependencies: ["Checkpoints", "CImages"]),
     .systemLibrary(name: "CCurl"),
     .target(name: "Pretrained", dependencies: ["ResNets", "CCurl"]),
     .executableTarget(
       name: "rsw",
       dependencies: [
-        "Checkpoints", "NN", "Inference", "ResNets", "Pretrained",
+        "Checkpoints", "NN", "Inference", "ResNets", "Pretrained", "Images", "CZlib",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ]),
+      ], resources: [.embedInCode("Page"), .embedInCode("Photos/Data")]),
 
     .target(name: "TestSupport", dependencies: ["Checkpoints"], path: "Tests/TestSupport"),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
@@ -62,6 +71,7 @@ let package = Package(
     .testTarget(name: "InferenceTests", dependencies: ["Inference", "Vectors", "TestSupport"]),
     .testTarget(name: "ResNetsTests", dependencies: ["ResNets", "TestSupport"]),
     .testTarget(name: "PretrainedTests", dependencies: ["Pretrained", "TestSupport"]),
+    .testTarget(name: "ImagesTests", dependencies: ["Images", "TestSupport"]),
     .testTarget(name: "rswTests", dependencies: ["rsw", "TestSupport"]),
   ] + vectorTargets,
   swiftLanguageModes: [.v6]

@@ -21,6 +21,9 @@ import torch
 from safetensors import safe_open
 
 import bench_engines
+import bench_photos
+import examples
+import photo_images
 from torchvision_models import full_resnet, randomize
 
 # What is opened and converted
@@ -40,11 +43,23 @@ CELLS = [
 # Passes a turn, by batch size
 PASSES = {1: 4, 16: 1}
 
+# A network that is no ResNet: Examples/MobileNetV2
+MOBILENET = "mobilenet_v2"
+MOBILENET_CELLS = [(MOBILENET, batch, threads) for batch in (1, 16) for threads in (1, 2)]
+MOBILENET_PASSES = {1: 20, 16: 2}
+
 CONVERSION_ROUNDS = 15
 PYTHON_CONVERSIONS = 3
 CHECK_ROUNDS = 15
 
 OPENING_REPEATS = 10
+
+# As phones take them: 12 megapixels
+PHOTOS = 200
+PHOTO_SIZE = (4000, 3000)
+# Different pictures; each is several files, as making one takes seconds.
+PICTURES = 8
+PHOTO_ROUNDS = 3
 
 # A median this much above the minimum means that something else was using the machine.
 NOISE_LIMIT = 0.10
@@ -160,11 +175,17 @@ class Files:
     def many(self):
         return self.folder / "many.pth"
 
-    def make(self, rsw):
-        for variant in sorted({variant for variant, _, _ in CELLS} | {VARIANT}):
-            model = randomize(full_resnet(variant), SEED)
-            torch.save(model.state_dict(), self.checkpoint(variant))
-            bench_engines.export_onnx(model, self.folder / f"{variant}.onnx")
+    def make_network(self, variant):
+        """A network of torchvision with random weights, as a checkpoint and for ONNX's engines."""
+        model = randomize(full_resnet(variant), SEED)
+        torch.save(model.state_dict(), self.checkpoint(variant))
+        bench_engines.export_onnx(model, self.folder / f"{variant}.onnx")
+
+    def make(self, rsw, variants):
+        for variant in sorted({VARIANT, *variants}):
+            self.make_network(variant)
+            if variant == MOBILENET:
+                continue
             convert = [rsw, "convert", self.checkpoint(variant), self.converted(variant)]
             subprocess.run(convert, check=True, stdout=sys.stderr)
         torch.save({f"blocks.{i}.weight": torch.zeros(4, i % 7 + 1) for i in range(MANY)}, self.many)
@@ -203,9 +224,11 @@ class Server:
 
 
 def engine_commands(rsw, files, variant, batch, threads):
-    commands = {
-        "rsw": [rsw, "bench", files.converted(variant), "--on-demand", "--batch", batch, "--threads", threads]
-    }
+    if variant == MOBILENET:
+        own = [examples.built("MobileNetV2", "timing"), files.checkpoint(variant), batch, threads]
+    else:
+        own = [rsw, "bench", files.converted(variant), "--on-demand", "--batch", batch, "--threads", threads]
+    commands = {"rsw": own}
     for name in bench_engines.ENGINES:
         model = files.folder / variant
         commands[name] = [sys.executable, bench_engines.__file__, name, model, batch, threads]
@@ -213,6 +236,7 @@ def engine_commands(rsw, files, variant, batch, threads):
 
 
 def run_forward_section(rsw, files, rounds, variant, batch, threads):
+    passes = (MOBILENET_PASSES if variant == MOBILENET else PASSES)[batch]
     servers = {
         name: Server(command)
         for name, command in engine_commands(rsw, files, variant, batch, threads).items()
@@ -223,7 +247,7 @@ def run_forward_section(rsw, files, rounds, variant, batch, threads):
         section = Section(
             f"{variant} forward, batch {batch}, {IMAGE_SIZE}x{IMAGE_SIZE}, {threads} thread(s)",
             [
-                Contender(name, lambda server=server: server.passes(PASSES[batch]))
+                Contender(name, lambda server=server: server.passes(passes))
                 for name, server in servers.items()
             ],
         )
@@ -302,6 +326,63 @@ def run_checks(rsw, files):
 
 def run_quietly(command):
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+
+
+# --- Photos ----------------------------------------------------------------------------------
+
+
+def make_photos(folder):
+    folder.mkdir()
+    pictures = [
+        photo_images.jpeg(photo_images.photo(*PHOTO_SIZE, seed), subsampling=2) for seed in range(PICTURES)
+    ]
+    paths = [folder / f"{index:03}.jpg" for index in range(PHOTOS)]
+    for index, path in enumerate(paths):
+        path.write_bytes(pictures[index % PICTURES])
+    return paths
+
+
+def classes_of_photos(command):
+    """The class of each photo, from what a contender prints, with the milliseconds of the whole process."""
+    started = time.perf_counter()
+    printed = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
+    elapsed = (time.perf_counter() - started) * 1000
+    if printed.startswith("{"):
+        lines = [json.loads(line) for line in printed.splitlines()]
+        return elapsed, [line["predictions"][0]["class"] for line in lines]
+    return elapsed, [int(line.split()[-1]) for line in printed.splitlines()]
+
+
+def run_photos(rsw, files):
+    """Photos to classes, whole process."""
+    paths = make_photos(files.folder / "photos")
+    commands = {
+        "rsw classify": [rsw, "classify", files.converted(), *paths, "--top", 1],
+        "torchvision + ONNX Runtime": [
+            sys.executable, bench_photos.__file__, files.folder / f"{VARIANT}.onnx", *paths,
+        ],
+    }  # fmt: skip
+    found = {}
+
+    def measure(name):
+        elapsed, found[name] = classes_of_photos(commands[name])
+        return [elapsed]
+
+    section = Section(
+        f"{PHOTOS} photos of {PHOTO_SIZE[0]}x{PHOTO_SIZE[1]} through ResNet-50, whole process",
+        [Contender(name, lambda name=name: measure(name)) for name in commands],
+    )
+    section.run(PHOTO_ROUNDS)
+    ours, theirs = found.values()
+    if ours != theirs:
+        raise SystemExit("bench: the contenders found different classes")
+    return section
+
+
+def print_photo_rates(section):
+    print()
+    for contender in section.contenders:
+        print(f"{contender.name}: {PHOTOS * 1000 / contender.median():.2f} photos/s")
 
 
 # --- Opening ---------------------------------------------------------------------------------
@@ -411,19 +492,22 @@ def print_summary(sections):
         print("  ".join([section.title.replace(f", {IMAGE_SIZE}x{IMAGE_SIZE}", "").ljust(32), *cells]))
 
 
-def run_all(rsw, rounds, only_forward, only_files):
+def run_all(rsw, rounds, only):
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
-        files.make(rsw)
+        cells = CELLS if only in (None, "forward") else []
+        cells = cells + (MOBILENET_CELLS if only in (None, "mobilenet") else [])
+        files.make(rsw, [variant for variant, _, _ in cells])
         surroundings = environment(rsw, files)
-        cells = [] if only_files else CELLS
         forward = [run_forward_section(rsw, files, rounds, *cell) for cell in cells]
         others = []
-        if not only_forward:
+        if only in (None, "files"):
             others = opening_sections(rsw, files)
             for section in others:
                 section.run(rounds)
             others += [run_conversions(rsw, files), run_checks(rsw, files)]
+        if only in (None, "photos"):
+            others.append(run_photos(rsw, files))
     return surroundings, forward, others
 
 
@@ -433,8 +517,13 @@ def parse_arguments():
     parser.add_argument("--json", type=Path, help="also write the results, samples and all, here")
     parser.add_argument("--rounds", type=int, default=7, help="turns per contender (default: 7)")
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--forward", action="store_true", help="only forward passes")
-    only.add_argument("--files", action="store_true", help="only opening, converting and checking files")
+    for name, what in (
+        ("forward", "passes of ResNets"),
+        ("mobilenet", "passes of MobileNetV2, the network of Examples/MobileNetV2"),
+        ("files", "opening, converting and checking files"),
+        ("photos", "photos to classes"),
+    ):
+        only.add_argument(f"--{name}", dest="only", action="store_const", const=name, help=f"only {what}")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -443,13 +532,13 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    surroundings, forward, others = run_all(
-        arguments.rsw, arguments.rounds, arguments.forward, arguments.files
-    )
+    surroundings, forward, others = run_all(arguments.rsw, arguments.rounds, arguments.only)
     sections = forward + others
     print_report(surroundings, sections)
     if forward:
         print_summary(forward)
+    if not arguments.forward and not arguments.files:
+        print_photo_rates(sections[-1])
     if arguments.json:
         report = {
             "schema": 2,

@@ -7,6 +7,7 @@ Fixtures/reading  checkpoints that must be read, each with a JSON file of what t
 Fixtures/bad      files that must be refused, or that do harm when they are trusted
 Fixtures/digits   a narrow ResNet-18 trained on scikit-learn's handwritten digits
 Fixtures/dialects narrow ResNets as other projects write them, under names of their own
+Fixtures/photos   small images of every kind, with the pixels that Pillow makes of them
 
 Every checkpoint in Fixtures/reading is read back, by torch.load wherever torch can, and compared
 with its JSON file before anything is written. Nothing in Fixtures/bad is ever loaded. The cases
@@ -24,6 +25,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import PIL
 import sklearn
 import torch
 
@@ -31,6 +33,7 @@ import torchvision_models
 from fixtures.dialects import make_dialects
 from fixtures.digits import make_digits
 from fixtures.models import make_models
+from fixtures.photos import make_photos
 from fixtures.registry import SEED
 from fixtures.writing import make_bad, make_reading
 
@@ -45,6 +48,7 @@ def write_manifest(root, files):
             "torch": torch.__version__,
             "torchvision": torchvision_models.VERSION,
             "numpy": np.__version__,
+            "pillow": PIL.__version__,
             "sklearn": sklearn.__version__,
         },
         "seed": SEED,
@@ -67,6 +71,7 @@ def make_all(root):
         ("bad", make_bad),
         ("digits", make_digits),
         ("dialects", make_dialects),
+        ("photos", make_photos),
     ):
         (root / folder).mkdir()
         make(root / folder, files)

@@ -16,14 +16,25 @@ require_system_libraries() {
   command -v pkg-config >/dev/null 2>&1 || missing+=(pkg-config)
   if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists zlib; then missing+=(zlib1g-dev); fi
   if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists openblas; then missing+=(libopenblas-dev); fi
+  if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists libjpeg; then missing+=(libjpeg-dev); fi
+  if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists libpng; then missing+=(libpng-dev); fi
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+# For tools/check_report.py; a machine without any font would show empty pages.
+require_browser() {
+  local name
+  for name in chromium chromium-browser google-chrome; do
+    if command -v "$name" >/dev/null 2>&1; then return; fi
+  done
+  install_packages chromium fonts-dejavu-core
 }
 
 # install_packages PACKAGE...
 install_packages() {
   local missing=("$@")
   command -v apt-get >/dev/null 2>&1 ||
-    fail "${missing[*]} is missing, and this is not Debian or Ubuntu: install it with your system's package manager (zlib and OpenBLAS both with headers)."
+    fail "${missing[*]} is missing, and this is not Debian or Ubuntu: install it with your system's package manager (zlib, OpenBLAS, libjpeg-turbo and libpng, all with headers)."
   local as_root=()
   if [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null 2>&1 ||

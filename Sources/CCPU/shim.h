@@ -6,10 +6,11 @@
 static inline void cpu_prefetch(const void *address) { __builtin_prefetch(address, 0, 2); }
 
 #if defined(__linux__)
-// <sched.h> declares these only where GNU's extensions are asked for before anything is included.
+// <sched.h> and <fcntl.h> declare these only where GNU's extensions are asked for before anything is included.
 int sched_getcpu(void);
 int sched_getaffinity(int thread, unsigned long size, void *set);
 int sched_setaffinity(int thread, unsigned long size, const void *set);
+int fallocate(int descriptor, int mode, long offset, long count);
 #endif
 
 // Which vectors the CPU has and the system saves.

@@ -2,14 +2,23 @@
 
 /// The type of a tensor's elements; raw values are PyTorch's names.
 public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
+  /// Floating-point numbers.
   case float64, float32, float16, bfloat16
+  /// Floating-point numbers of 8 bits: exponent, mantissa, and what they leave out.
   case float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu
+  /// Two floating-point numbers of 4 bits in a byte.
   case float4_e2m1fn_x2
+  /// Whole numbers, and truth values of a byte each.
   case int64, int32, int16, int8, uint64, uint32, uint16, uint8, bool
+  /// Signed numbers of less than a byte, which take one each.
   case int1, int2, int3, int4, int5, int6, int7
+  /// Unsigned numbers of less than a byte, which take one each.
   case uint1, uint2, uint3, uint4, uint5, uint6, uint7
+  /// Complex numbers: two floating-point numbers.
   case complex128, complex64, complex32
+  /// Quantized numbers, which scale and zero point belong to.
   case quint8, qint8, qint32, quint4x2, quint2x4
+  /// Bits without a meaning of their own.
   case bits16, bits8, bits4x2, bits2x4, bits1x8
 
   /// PyTorch's name, such as `float32`.

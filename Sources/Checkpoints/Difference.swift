@@ -17,8 +17,11 @@ public struct Tolerance: Sendable {
 public struct StateDictDifference: Sendable {
   /// How the tensors of one name differ.
   public enum Kind: Sendable {
+    /// Both shapes.
     case shape([Int], [Int])
+    /// Both element types.
     case dtype(DType, DType)
+    /// How far the values are apart.
     case values(ValueDifference)
     /// Values of a type that is compared byte by byte only.
     case bytes

@@ -1,7 +1,8 @@
 // The arithmetic of comparing values: differences, and the sums of a cosine, of two runs of Float in Double.
 //
-// Blocks are first gone through with vectors. A block in which a difference is larger than all before it, or a value
-// is not finite, is gone through again one by one; in long tensors few are.
+// Blocks are first gone through with vectors. A block in which a difference may be larger than all before it, or a value
+// is not finite, is gone through again one by one; in long tensors few are. Whether one may be is found out in Float, whose
+// vectors hold twice as many values.
 
 /// What the differences of two runs of values come to. Runs that follow each other can be joined.
 struct DistanceSums: Sendable {
@@ -91,34 +92,35 @@ private struct Block {
   /// Whether all values are finite and no difference is larger than those known.
   private(set) var isPlain = true
 
-  private typealias Lanes = SIMD4<Double>
-  private typealias Mask = SIMDMask<SIMD4<Int64>>
+  private typealias Floats = SIMD4<Float>
+  private typealias Doubles = SIMD4<Double>
 
   init(
     _ a: UnsafeBufferPointer<Float>, _ b: UnsafeBufferPointer<Float>, _ tolerance: Tolerance,
     _ largestAbsolute: Double, _ largestRelative: Double
   ) {
     guard let left = a.baseAddress, let right = b.baseAddress else { return }
-    let (leftBytes, rightBytes) = unsafe (UnsafeRawPointer(left), UnsafeRawPointer(right))
-    var (products, here, there) = (Lanes(), Lanes(), Lanes())
-    var counts = SIMD4<Int64>()
-    var isLarger = Mask(repeating: false)
-    let largest = Lanes(repeating: largestAbsolute)
+    // A difference that is larger than another is not less than it when both are rounded to Float.
+    let largest = Float(largestAbsolute)
     // Less by more than what rounding can add, so that no quotient that is larger is passed over.
-    let ratio = Lanes(repeating: largestRelative * (1 - 0x1p-50))
-    let (absolute, relative) = (Lanes(repeating: tolerance.absolute), Lanes(repeating: tolerance.relative))
-    let whole = a.count / Lanes.scalarCount * Lanes.scalarCount
-    for place in stride(from: 0, to: whole, by: Lanes.scalarCount) {
-      let offset = place * MemoryLayout<Float>.size
-      let x = unsafe Lanes(leftBytes.loadUnaligned(fromByteOffset: offset, as: SIMD4<Float>.self))
-      let y = unsafe Lanes(rightBytes.loadUnaligned(fromByteOffset: offset, as: SIMD4<Float>.self))
+    let ratio =
+      largestRelative.isInfinite
+      ? .infinity : Float(min(largestRelative * (1 - 0x1p-21), Double(Float.greatestFiniteMagnitude)))
+    var (products, here, there) = (Doubles(), Doubles(), Doubles())
+    var counts = SIMD4<Int32>()
+    var isLarger = SIMDMask<SIMD4<Int32>>(repeating: false)
+    let whole = a.count / Floats.scalarCount * Floats.scalarCount
+    for place in stride(from: 0, to: whole, by: Floats.scalarCount) {
+      let (left, right) = unsafe (Block.lanes(left + place), Block.lanes(right + place))
+      let (x, y) = (Doubles(left), Doubles(right))
       products += x * y
       here += x * x
       there += y * y
-      let (apart, size) = (magnitude(x - y), magnitude(y))
+      let (apart, size) = (Block.magnitude(left - right), Block.magnitude(right))
+      let differs = left .!= right
       // A mask's lanes are 0 or -1.
-      counts &-= unsafe unsafeBitCast(apart .> absolute + relative * size, to: SIMD4<Int64>.self)
-      isLarger = isLarger .| (apart .> largest) .| (apart .> ratio * size)
+      counts &-= unsafe unsafeBitCast(differs, to: SIMD4<Int32>.self)
+      isLarger = isLarger .| ((apart .>= largest) .| (apart .>= ratio * size)) .& differs
     }
     product = products.sum()
     squaresHere = here.sum()
@@ -126,21 +128,45 @@ private struct Block {
     count = Int(counts.wrappedSum())
     isPlain = !any(isLarger)
     for place in whole..<a.count {
-      let (x, y) = unsafe (Double(left[place]), Double(right[place]))
+      let (left, right) = unsafe (left[place], right[place])
+      let (x, y) = (Double(left), Double(right))
       product += x * y
       squaresHere += x * x
       squaresThere += y * y
-      let (apart, size) = ((x - y).magnitude, y.magnitude)
-      if apart > tolerance.absolute + tolerance.relative * size { count += 1 }
-      if apart > largestAbsolute || apart > ratio[0] * size { isPlain = false }
+      let apart = (left - right).magnitude
+      if left != right {
+        count += 1
+        if apart >= largest || apart >= ratio * right.magnitude { isPlain = false }
+      }
     }
     // The square of a Float is no infinity in Double unless the Float is one.
     if !(squaresHere + squaresThere).isFinite { isPlain = false }
+    if tolerance.absolute > 0 || tolerance.relative > 0, isPlain {
+      count = unsafe Block.count(a, b, tolerance)
+    }
+  }
+
+  /// How many values of a block are further apart than the tolerance.
+  private static func count(
+    _ a: UnsafeBufferPointer<Float>, _ b: UnsafeBufferPointer<Float>, _ tolerance: Tolerance
+  ) -> Int {
+    var count = 0
+    for place in a.indices {
+      let (x, y) = unsafe (Double(a[place]), Double(b[place]))
+      count &+= (x - y).magnitude > tolerance.absolute + tolerance.relative * y.magnitude ? 1 : 0
+    }
+    return count
+  }
+
+  @inline(__always)
+  private static func lanes(_ start: UnsafePointer<Float>) -> Floats {
+    unsafe UnsafeRawPointer(start).loadUnaligned(as: Floats.self)
   }
 
   /// The values without their signs.
   @inline(__always)
-  private func magnitude(_ lanes: Lanes) -> Lanes {
-    Lanes(lanes.x.magnitude, lanes.y.magnitude, lanes.z.magnitude, lanes.w.magnitude)
+  private static func magnitude(_ lanes: Floats) -> Floats {
+    let bits = unsafe unsafeBitCast(lanes, to: SIMD4<UInt32>.self) & 0x7FFF_FFFF
+    return unsafe unsafeBitCast(bits, to: Floats.self)
   }
 }

@@ -7,10 +7,13 @@ public enum Layout: String, Sendable, CustomStringConvertible {
   case strided
   /// Coordinates and values.
   case sparseCOO = "sparse_coo"
-  /// Compressed rows or columns, of values or of blocks.
+  /// Compressed rows of values.
   case sparseCSR = "sparse_csr"
+  /// Compressed columns of values.
   case sparseCSC = "sparse_csc"
+  /// Compressed rows of blocks.
   case sparseBSR = "sparse_bsr"
+  /// Compressed columns of blocks.
   case sparseBSC = "sparse_bsc"
   /// Tensors of different shapes in one buffer, each with strides and an offset.
   case nested

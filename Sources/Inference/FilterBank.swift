@@ -44,8 +44,10 @@ struct FilterBank {
   /// Matrices of a group: one, or one for each element of a transformed filter.
   private var points: Int { algorithm.tile.map { ($0 + 2) * ($0 + 2) } ?? 1 }
 
-  /// Floats of all matrices.
-  var packedCount: Int { groups / together * points * layout.count }
+  /// Floats of all matrices; of a depthwise convolution, of all filters.
+  var packedCount: Int {
+    algorithm == .depthwise ? taps * groups * outputs : groups / together * points * layout.count
+  }
 
   /// So many outputs at a time fill whole cache lines of what is written, and lie in one panel.
   private var lanes: Int { min(16, layout.rowStride) }
@@ -54,6 +56,13 @@ struct FilterBank {
 
   /// Writes all filters, each output's scaled.
   func pack(_ weight: ConstantFloats, scale: ConstantFloats, to target: Floats) {
+    if algorithm == .depthwise {
+      // [tap][output]
+      Layout.transpose(
+        weight, rows: groups * outputs, columns: taps, stride: taps, scale: scale, to: target,
+        stride: groups * outputs)
+      return
+    }
     if together > 1 {
       target.update(repeating: 0, count: packedCount)
     } else {
@@ -98,7 +107,7 @@ struct FilterBank {
       let filter = filters + input * taps * lanes
       let destination = target + input * layout.rowStride
       switch algorithm {
-      case .direct, .im2col:
+      case .direct, .im2col, .depthwise:
         for tap in 0..<taps {
           kernels.copy(filter + tap * lanes, lanes, destination + tap * together * inputs * layout.rowStride)
         }

@@ -101,6 +101,7 @@ extension Convolution {
   fileprivate func folding(
     _ norm: BatchNormalization, _ stateDict: StateDict
   ) throws -> (weight: Tensor, bias: Tensor) {
+    try checkGroups()
     let (name, bias) = (weight, bias)
     let weight = try stateDict.parameter(
       name, shape: [outChannels, inChannels / groups, window.kernel, window.kernel])

@@ -4,6 +4,7 @@
 // take addition and ReLU into their pass over the pixels.
 
 import NN
+import Vectors
 
 /// One or more nodes of a graph that are computed together.
 struct FusedOperation {
@@ -17,8 +18,8 @@ struct FusedOperation {
   var norm: BatchNormalization?
   /// The node that is added before the ReLU.
   var residual: Int?
-  /// Whether negative results become zero.
-  var relu = false
+  /// The activation at the end.
+  var bounds = Bounds.none
 }
 
 extension Graph {
@@ -63,8 +64,8 @@ extension Graph {
         fused.output = index
         taken.insert(index)
       }
-      if node.operation.hasEpilogue, let (index, node) = next(), node.operation == .relu {
-        fused.relu = true
+      if node.operation.hasEpilogue, let (index, node) = next(), let bounds = node.operation.bounds {
+        fused.bounds = bounds
         fused.output = index
         taken.insert(index)
       }
@@ -76,6 +77,15 @@ extension Graph {
 }
 
 extension Operation {
+  /// What an activation limits its input to; nil for every other operation.
+  var bounds: Bounds? {
+    switch self {
+    case .relu: .relu
+    case .relu6: .relu6
+    default: nil
+    }
+  }
+
   /// Whether a residual can be added on the way.
   fileprivate var takesResidual: Bool {
     switch self {
@@ -84,7 +94,7 @@ extension Operation {
     }
   }
 
-  /// Whether a ReLU can be done on the way.
+  /// Whether an activation can be done on the way.
   fileprivate var hasEpilogue: Bool {
     switch self {
     case .conv2d, .linear, .batchNorm2d, .groupNorm, .add, .multiply: true

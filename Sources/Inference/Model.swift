@@ -60,7 +60,7 @@ public struct Model<Root: Module>: Sendable {
   ///   - strict: whether missing and unexpected keys are an error.
   ///   - ignoring: findings that are no error either way.
   /// - Returns: what was found.
-  /// - Throws: ``LoadError`` with everything that does not fit; the model keeps its weights.
+  /// - Throws: `LoadError` with everything that does not fit; the model keeps its weights.
   @discardableResult
   public mutating func load(
     _ source: StateDict, strict: Bool = true, ignoring: LoadFindings = []
@@ -93,7 +93,7 @@ public struct Model<Root: Module>: Sendable {
   /// Runs the model.
   ///
   /// - Parameter input: float32 of shape `[N, C, H, W]`.
-  /// - Throws: ``InputError`` when the input does not fit, ``CheckpointError`` when weights can't be read.
+  /// - Throws: `InputError` when the input does not fit, `CheckpointError` when weights can't be read.
   public func callAsFunction(_ input: Tensor) throws -> Tensor {
     try run(input, outputs: [graph.output])[0]
   }
@@ -104,7 +104,7 @@ public struct Model<Root: Module>: Sendable {
   ///   - input: float32 of shape `[N, C, H, W]`.
   ///   - paths: the modules' paths, such as `layer3.0` or `avgpool`.
   /// - Returns: one tensor for each path, in the same order and in PyTorch's layout.
-  /// - Throws: ``InputError`` when the input does not fit or there is no such module, ``CheckpointError``
+  /// - Throws: `InputError` when the input does not fit or there is no such module, `CheckpointError`
   ///   when weights can't be read.
   public func outputs(_ input: Tensor, at paths: [String]) throws -> [Tensor] {
     var nodes: [Int] = []
@@ -119,7 +119,7 @@ public struct Model<Root: Module>: Sendable {
 
   /// Compiles the plan for inputs of `shape` now, so that the first pass is as fast as the others.
   ///
-  /// - Throws: ``InputError`` when such an input does not fit, ``CheckpointError`` when weights can't be read.
+  /// - Throws: `InputError` when such an input does not fit, `CheckpointError` when weights can't be read.
   public func prepare(for shape: [Int]) throws {
     _ = try plan(for: shape, outputs: [graph.output])
   }
@@ -136,7 +136,7 @@ public struct Model<Root: Module>: Sendable {
 
   /// What passes on inputs of `shape` need beside the model's tensors.
   ///
-  /// - Throws: ``InputError`` when such an input does not fit.
+  /// - Throws: `InputError` when such an input does not fit.
   public func memory(for shape: [Int]) throws(InputError) -> PlanMemory {
     try PlanOutline(graph, options(shape, outputs: [graph.output])).memory
   }
@@ -184,7 +184,7 @@ extension Model {
 
   /// Multiplications and additions that a pass on inputs of `shape` takes, as the definitions have them.
   ///
-  /// - Throws: ``InputError`` when such an input does not fit.
+  /// - Throws: `InputError` when such an input does not fit.
   public func operationCount(for shape: [Int]) throws(InputError) -> Int {
     let outline = try PlanOutline(graph, options(shape, outputs: [graph.output]))
     return outline.operationCount

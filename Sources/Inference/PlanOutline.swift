@@ -1,6 +1,7 @@
 // What a plan does and where, known from the graph and the input's shape alone.
 
 import NN
+import Vectors
 
 /// The steps of a plan, their algorithms and their buffers.
 struct PlanOutline: Sendable {
@@ -31,7 +32,7 @@ struct PlanOutline: Sendable {
     var replaceable: [Int] {
       switch kind {
       case .convolution(_, _, let residual): residual.map { $0 == inputs[0] ? [] : [$0] } ?? []
-      case .affine, .relu, .sigmoid, .add: inputs
+      case .affine, .limit, .sigmoid, .add: inputs
       case .gate(_, let residual), .groupNorm(_, _, let residual): [inputs[0]] + (residual.map { [$0] } ?? [])
       default: []
       }
@@ -40,12 +41,12 @@ struct PlanOutline: Sendable {
 
   enum Kind: Sendable {
     case convolution(ConvolutionStep, WeightStore.Layer, residual: Int?)
-    case linear(FullyConnected, floor: Float)
-    case affine(BatchNormalization, floor: Float)
+    case linear(FullyConnected, bounds: Bounds)
+    case affine(BatchNormalization, bounds: Bounds)
     case groupNorm(GroupNormStep, GroupNormalization, residual: Int?)
-    case add(floor: Float)
+    case add(bounds: Bounds)
     case gate(GateStep, residual: Int?)
-    case relu
+    case limit(Bounds)
     case sigmoid
     case maxPool(ConvolutionGeometry)
     case averagePool(AveragePoolingAxes)
@@ -171,7 +172,6 @@ struct PlanOutline: Sendable {
     func squeeze() -> Kind {
       .squeeze(SqueezeStep(pixels: pixels, channels: input[1], images: images, threads: options.threads))
     }
-    let floor: Float = fused.relu ? 0 : -.infinity
     let input = shapes[fused.inputs[0]]
     let pixels = input.dropFirst(2).reduce(1, *)
     var inputs = fused.inputs
@@ -180,22 +180,21 @@ struct PlanOutline: Sendable {
     switch fused.operation {
     case .conv2d(let convolution):
       let step = ConvolutionStep(
-        geometry(convolution.window), groups: convolution.groups(options.engine), floor: floor,
-        images: images,
-        options)
+        geometry(convolution.window), convolution, bounds: fused.bounds, images: images, options)
       kind = .convolution(
         step, .convolution(convolution, fused.norm, step.algorithm), residual: fused.residual)
-    case .linear(let layer): kind = .linear(layer, floor: floor)
-    case .batchNorm2d(let norm): kind = .affine(norm, floor: floor)
+    case .linear(let layer): kind = .linear(layer, bounds: fused.bounds)
+    case .batchNorm2d(let norm): kind = .affine(norm, bounds: fused.bounds)
     case .groupNorm(let norm):
-      let step = GroupNormStep(norm, pixels: pixels, images: images, threads: options.threads, floor: floor)
+      let step = GroupNormStep(
+        norm, pixels: pixels, images: images, threads: options.threads, bounds: fused.bounds)
       kind = .groupNorm(step, norm, residual: fused.residual)
-    case .add: kind = .add(floor: floor)
+    case .add: kind = .add(bounds: fused.bounds)
     case .multiply:
       let step = GateStep(
-        pixels: pixels, channels: input[1], images: images, threads: options.threads, floor: floor)
+        pixels: pixels, channels: input[1], images: images, threads: options.threads, bounds: fused.bounds)
       kind = .gate(step, residual: fused.residual)
-    case .relu, .input: kind = .relu
+    case .relu, .relu6, .input: kind = .limit(fused.operation.bounds ?? .none)
     case .sigmoid: kind = .sigmoid
     case .maxPool2d(let window): kind = .maxPool(geometry(window))
     case .avgPool2d(let window, let countIncludePad):

@@ -65,16 +65,16 @@ extension Plan {
         residual: residual.map { ConstantFloats(start($0)) },
         output: output)
       convolution.run(context, data)
-    case .linear(let layer, let floor):
+    case .linear(let layer, let bounds):
       guard let weights = weights[step.output] else { return }
-      run(layer, weights, floor: floor, context, images.count, input, output)
-    case .affine(_, let floor):
+      run(layer, weights, bounds: bounds, context, images.count, input, output)
+    case .affine(_, let bounds):
       guard let weights = weights[step.output] else { return }
       let channels = shape[1]
       context.split(images.count * imageCount / channels) { pixels in
         let start = pixels.lowerBound * channels
         kernels.affine(
-          input + start, pixels.count, channels, weights.matrix.start, weights.bias.start, nil, floor,
+          input + start, pixels.count, channels, weights.matrix.start, weights.bias.start, nil, bounds,
           output + start)
       }
     case .groupNorm(let norm, _, let residual):
@@ -82,19 +82,19 @@ extension Plan {
       norm.run(
         context, images: images.count, weights, input, residual: residual.map { ConstantFloats(start($0)) },
         to: output)
-    case .add(let floor):
+    case .add(let bounds):
       let other = ConstantFloats(start(step.inputs[1]))
       context.split(images.count * imageCount) { range in
         kernels.add(
-          input + range.lowerBound, other + range.lowerBound, range.count, floor, output + range.lowerBound)
+          input + range.lowerBound, other + range.lowerBound, range.count, bounds, output + range.lowerBound)
       }
     case .gate(let gate, let residual):
       gate.run(
         context, images: images.count, input, gate: start(step.inputs[1]),
         residual: residual.map { ConstantFloats(start($0)) }, to: output)
-    case .relu:
+    case .limit(let bounds):
       context.split(images.count * imageCount) { range in
-        kernels.floor(input + range.lowerBound, range.count, 0, output + range.lowerBound)
+        kernels.limit(input + range.lowerBound, range.count, bounds, output + range.lowerBound)
       }
     case .sigmoid: context.sigmoid(images.count * imageCount, input, to: output)
     case .maxPool(let geometry):
@@ -130,7 +130,7 @@ extension Plan {
 
   /// A fully connected layer; the columns are divided among the threads, so that each weight is read once.
   private func run(
-    _ layer: FullyConnected, _ weights: PackedWeights, floor: Float, _ context: StepContext, _ images: Int,
+    _ layer: FullyConnected, _ weights: PackedWeights, bounds: Bounds, _ context: StepContext, _ images: Int,
     _ input: ConstantFloats, _ output: Floats
   ) {
     let layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
@@ -141,7 +141,7 @@ extension Plan {
         rows: block.rows.count, columns: block.columns,
         left: input + block.rows.lowerBound * layer.inFeatures, leftStride: layer.inFeatures,
         weights: weights.matrix.start, layout: layout,
-        bias: ConstantFloats(weights.bias.start) + block.columns.lowerBound, floor: floor,
+        bias: ConstantFloats(weights.bias.start) + block.columns.lowerBound, bounds: bounds,
         target: output + block.rows.lowerBound * layer.outFeatures + block.columns.lowerBound,
         stride: layer.outFeatures
       )

@@ -59,6 +59,7 @@ package struct ReferenceInterpreter {
       switch node.operation {
       case .input: result.values = try input.floats().map(Double.init)
       case .relu: result.values = arguments[0].values.map { $0 < 0 ? 0 : $0 }
+      case .relu6: result.values = arguments[0].values.map { $0 < 0 ? 0 : $0 > 6 ? 6 : $0 }
       case .add: result.values = zip(arguments[0].values, arguments[1].values).map { $0 + $1 }
       case .flatten: result.values = arguments[0].values
       case .conv2d(let convolution): try convolve(arguments[0], convolution, &result)

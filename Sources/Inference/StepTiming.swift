@@ -6,6 +6,8 @@ import NN
 package struct StepTiming: Sendable {
   /// The layer's path, or the operation.
   package let name: String
+  /// The node of the graph whose result it gives.
+  package let node: Int
   /// The shapes of input and output, without the batch.
   package let shapes: (input: [Int], output: [Int])
   /// The convolution's algorithm, or nothing.
@@ -35,14 +37,14 @@ package struct StepTiming: Sendable {
         case .gate: name = name.isEmpty ? "gate" : name
         case .sigmoid: name = "sigmoid"
         case .subsample: name = name.isEmpty ? "shortcut" : name
-        case .relu: name = "relu"
+        case .limit(let bounds): name = bounds == .relu6 ? "relu6" : "relu"
         case .flatten: name = "flatten"
         case .maxPool, .averagePool, .squeeze, .adaptiveAveragePool, .blurPool:
           name = name.isEmpty ? "pooling" : name
         }
         let shapes = outline.shapes
         return StepTiming(
-          name: name,
+          name: name, node: step.output,
           shapes: (Array(shapes[step.inputs[0]].dropFirst()), Array(shapes[step.output].dropFirst())),
           algorithm: algorithm, images: segment.images,
           operationCount: step.operationCount(channels: shapes[step.output][1]) * shapes[0][0])

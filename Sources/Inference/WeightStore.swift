@@ -26,19 +26,20 @@ final class WeightStore: Sendable {
     let weight: String
     /// The variance of the BatchNorm that is folded in.
     let norm: String?
-    /// direct and im2col take the same matrix.
-    let tile: Int?
+    /// For convolutions; direct and im2col take the same matrix.
+    let algorithm: ConvolutionAlgorithm?
     let engine: MatrixEngine
 
     init(_ layer: Layer, _ engine: MatrixEngine) {
       self.engine = engine
       switch layer {
       case .convolution(let convolution, let norm, let algorithm):
-        (weight, self.norm, tile) = (convolution.weight, norm?.variance, algorithm.tile)
-      case .linear(let layer): (weight, norm, tile) = (layer.weight, nil, nil)
-      case .affine(let norm): (weight, self.norm, tile) = (norm.weight, norm.variance, nil)
-      case .groupNorm(let norm): (weight, self.norm, tile) = (norm.weight, nil, nil)
-      case .channelConvolution(let layer): (weight, norm, tile) = (layer.weight, nil, nil)
+        (weight, self.norm) = (convolution.weight, norm?.variance)
+        self.algorithm = algorithm == .direct ? .im2col : algorithm
+      case .linear(let layer): (weight, norm, algorithm) = (layer.weight, nil, nil)
+      case .affine(let norm): (weight, self.norm, algorithm) = (norm.weight, norm.variance, nil)
+      case .groupNorm(let norm): (weight, self.norm, algorithm) = (norm.weight, nil, nil)
+      case .channelConvolution(let layer): (weight, norm, algorithm) = (layer.weight, nil, nil)
       }
     }
   }

@@ -5,27 +5,40 @@
 public enum Operation: Sendable, Equatable {
   /// What the graph is called with.
   case input
+  /// A convolution, with its bias if it has one.
   case conv2d(Convolution)
+  /// Normalisation of each channel by its running statistics.
   case batchNorm2d(BatchNormalization)
+  /// Normalisation of groups of channels by the statistics of each image.
   case groupNorm(GroupNormalization)
+  /// A product with a matrix: `[N, in]` → `[N, out]`.
   case linear(FullyConnected)
+  /// `max(x, 0)`.
   case relu
+  /// `min(max(x, 0), 6)`.
+  case relu6
+  /// `1 / (1 + exp(−x))`.
   case sigmoid
   /// The sum of two tensors of the same shape.
   case add
   /// `[N, C, H, W]` times `[N, C, 1, 1]`: a factor for each channel of each image.
   case multiply
+  /// The largest element of each window.
   case maxPool2d(Window)
   /// The mean of each window: of all its elements, or of those that are not padding.
   case avgPool2d(Window, countIncludePad: Bool)
   /// The mean of each window over an input that is padded with zeros until there is a window for every
   /// `stride` elements; an odd one of them goes behind. They count.
   case avgPool2dSame(kernel: Int, stride: Int)
+  /// Means over as many windows as the result is to have.
   case adaptiveAvgPool2d(height: Int, width: Int)
   /// Each window of 3 × 3 weighted by `[1, 2, 1] ⊗ [1, 2, 1] / 16`; padding reflects the input.
   case blurPool2d(Window)
+  /// A convolution along the channels of `[N, C, 1, 1]`.
   case channelConvolution(ChannelConvolution)
+  /// Every `stride`th pixel, with channels of zeros.
   case subsample(Subsampling)
+  /// `[N, C, H, W]` → `[N, C·H·W]`.
   case flatten
 
   /// The names of the parameters that it takes.

@@ -15,7 +15,8 @@ public struct Conv2d: Module {
     dilation: Int = 1, groups: Int = 1, bias: Bool = true
   ) {
     path = scope.path
-    let inputs = inChannels / groups
+    // What doesn't fit is an error of `Graph.shapes`.
+    let inputs = inChannels / max(groups, 1)
     operation = Convolution(
       weight: scope.declare("weight", [outChannels, inputs, kernel, kernel], .kaimingNormalFanOut),
       bias: bias
@@ -56,6 +57,16 @@ public struct ReLU: Module {
   public func forward(_ x: Value) -> Value { relu(x) }
 }
 
+/// `min(max(x, 0), 6)`, as torch.nn.ReLU6.
+public struct ReLU6: Module {
+  public let path: String
+
+  /// The layer at `scope`.
+  public init(_ scope: Scope) { path = scope.path }
+
+  public func forward(_ x: Value) -> Value { relu6(x) }
+}
+
 /// `1 / (1 + exp(−x))`, as torch.nn.Sigmoid.
 public struct Sigmoid: Module {
   public let path: String
@@ -76,8 +87,21 @@ public struct Identity: Module {
   public func forward(_ x: Value) -> Value { x }
 }
 
+/// Its input, as torch.nn.Dropout in eval mode: nothing is dropped when a network is run.
+public struct Dropout: Module {
+  public let path: String
+
+  /// - Parameter p: the share of elements that training sets to zero; it changes nothing here.
+  public init(_ scope: Scope, p: Double = 0.5) { path = scope.path }
+
+  public func forward(_ x: Value) -> Value { x }
+}
+
 /// `max(x, 0)`.
 public func relu(_ x: Value) -> Value { x.applying(.relu) }
+
+/// `min(max(x, 0), 6)`.
+public func relu6(_ x: Value) -> Value { x.applying(.relu6) }
 
 /// `1 / (1 + exp(−x))`.
 public func sigmoid(_ x: Value) -> Value { x.applying(.sigmoid) }

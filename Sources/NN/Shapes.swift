@@ -45,7 +45,7 @@ extension Operation {
   fileprivate func shape(_ shapes: [[Int]]) throws(InputError) -> [Int] {
     let x = shapes[0]
     switch self {
-    case .input, .relu, .sigmoid: return x
+    case .input, .relu, .relu6, .sigmoid: return x
     case .batchNorm2d(let norm):
       try check(x, rank: 4, channels: norm.channels)
       return x
@@ -57,6 +57,7 @@ extension Operation {
       return x
     case .conv2d(let convolution):
       try check(x, rank: 4, channels: convolution.inChannels)
+      try convolution.checkGroups()
       return [x[0], convolution.outChannels] + (try windows(convolution.window, x))
     case .maxPool2d(let window), .avgPool2d(let window, _):
       try check(x, rank: 4)
@@ -116,11 +117,25 @@ extension Operation {
   }
 
   private func windows(_ window: Window, _ x: [Int]) throws(InputError) -> [Int] {
+    guard min(window.kernel, window.stride, window.dilation) > 0, window.padding >= 0 else {
+      throw InputError(
+        "a window needs a kernel, a stride and a dilation of at least 1, and no negative padding.")
+    }
     let sizes = [window.count(x[2]), window.count(x[3])]
     guard sizes.allSatisfy({ $0 > 0 }) else {
       throw InputError("\(x[2]) × \(x[3]) is smaller than the window of \(window.kernel) × \(window.kernel).")
     }
     return sizes
+  }
+}
+
+extension Convolution {
+  /// Refuses channels that can't be divided into the groups.
+  package func checkGroups() throws(InputError) {
+    guard groups > 0, outChannels > 0, inChannels.isMultiple(of: groups), outChannels.isMultiple(of: groups)
+    else {
+      throw InputError("\(inChannels) and \(outChannels) channels can't be divided into \(groups) groups.")
+    }
   }
 }
 

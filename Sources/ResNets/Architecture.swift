@@ -36,6 +36,7 @@ public struct Architecture: Sendable, Equatable {
 
   /// What is used in place of a stride, so that a shifted image gives shifted features.
   public enum Antialiasing: String, Sendable {
+    /// Strides as they are.
     case none
     /// Average pooling.
     case average
@@ -45,6 +46,7 @@ public struct Architecture: Sendable, Equatable {
 
   /// What weighs the channels at the end of a block.
   public enum Attention: Sendable, Equatable {
+    /// Nothing.
     case none
     /// Hu et al. 2017, arXiv 1709.01507, with the inner channels divided by `reduction`.
     case squeezeExcitation(reduction: Int)

@@ -17,19 +17,19 @@ public enum ChannelKernels {
     }
   }
 
-  /// `matrix = max(matrix + bias + residual, floor)` for a block of `rows` × `columns`, whose rows and
+  /// `matrix = matrix + bias + residual`, within `bounds`, for a block of `rows` × `columns`, whose rows and
   /// those of `residual` begin `stride` apart; `bias` has one element a column.
   @inlinable @inline(__always)
   public static func epilogue<V: FloatVector>(
     _: V.Type, _ matrix: Floats, rows: Int, columns: Int, stride: Int, bias: ConstantFloats,
-    residual: ConstantFloats?, floor: Float
+    residual: ConstantFloats?, bounds: Bounds
   ) {
     @inline(__always) func apply<W: FloatVector>(
       _: W.Type, _ start: Int, _ column: Int, _ residual: ConstantFloats?
     ) {
       var value = W.load(matrix + (start &+ column)) + W.load(bias + column)
       if let residual { value = value + W.load(residual + (start &+ column)) }
-      value.atLeast(W(repeating: floor)).store(matrix + (start &+ column))
+      value.within(bounds).store(matrix + (start &+ column))
     }
     @inline(__always) func applyToAll(_ residual: ConstantFloats?) {
       var row = 0
@@ -45,28 +45,28 @@ public enum ChannelKernels {
     if let residual { applyToAll(residual) } else { applyToAll(nil) }
   }
 
-  /// `target = max(a + b, floor)`.
+  /// `target = a + b`, within `bounds`,.
   @inlinable @inline(__always)
   public static func add<V: FloatVector>(
-    _: V.Type, _ a: ConstantFloats, _ b: ConstantFloats, count: Int, floor: Float, to target: Floats
+    _: V.Type, _ a: ConstantFloats, _ b: ConstantFloats, count: Int, bounds: Bounds, to target: Floats
   ) {
     @inline(__always) func apply<W: FloatVector>(_: W.Type, _ index: Int) {
-      (W.load(a + index) + W.load(b + index)).atLeast(W(repeating: floor)).store(target + index)
+      (W.load(a + index) + W.load(b + index)).within(bounds).store(target + index)
     }
     forEach(V.self, count, whole: { apply(V.self, $0) }, single: { apply(Float.self, $0) })
   }
 
-  /// `target = max(source · scale + shift + residual, floor)` for some pixels; `scale` and `shift` have one
+  /// `target = source · scale + shift + residual`, within `bounds`, for some pixels; `scale` and `shift` have one
   /// element a channel, and nil stands for zeros. The target may be the source or the residual.
   @inlinable @inline(__always)
   public static func affine<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, pixels: Int, channels: Int, scale: ConstantFloats,
-    shift: ConstantFloats?, residual: ConstantFloats?, floor: Float, to target: Floats
+    shift: ConstantFloats?, residual: ConstantFloats?, bounds: Bounds, to target: Floats
   ) {
     @inline(__always) func apply(_ shift: ConstantFloats?, _ residual: ConstantFloats?) {
       applyToPixels(
         V.self, source, pixels: pixels, channels: channels, center: nil, scale: scale, shift: shift,
-        residual: residual, floor: floor, to: target)
+        residual: residual, bounds: bounds, to: target)
     }
     // A loop for each case, so that none asks at every element what there is to add.
     switch (shift, residual) {
@@ -77,18 +77,18 @@ public enum ChannelKernels {
     }
   }
 
-  /// `target = max((source − center) · scale + shift + residual, floor)` for some pixels; nil for zeros. The
+  /// `target = (source − center) · scale + shift + residual`, within `bounds`, for some pixels; nil for zeros. The
   /// target may be the source or the residual. Where values differ little from a center that is large,
   /// `source · scale` would lose what they differ in.
   @inlinable @inline(__always)
   public static func normalize<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, pixels: Int, channels: Int, center: ConstantFloats,
-    scale: ConstantFloats, shift: ConstantFloats, residual: ConstantFloats?, floor: Float, to target: Floats
+    scale: ConstantFloats, shift: ConstantFloats, residual: ConstantFloats?, bounds: Bounds, to target: Floats
   ) {
     @inline(__always) func apply(_ residual: ConstantFloats?) {
       applyToPixels(
         V.self, source, pixels: pixels, channels: channels, center: center, scale: scale, shift: shift,
-        residual: residual, floor: floor, to: target)
+        residual: residual, bounds: bounds, to: target)
     }
     if let residual { apply(residual) } else { apply(nil) }
   }
@@ -96,7 +96,8 @@ public enum ChannelKernels {
   @inlinable @inline(__always)
   static func applyToPixels<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, pixels: Int, channels: Int, center: ConstantFloats?,
-    scale: ConstantFloats, shift: ConstantFloats?, residual: ConstantFloats?, floor: Float, to target: Floats
+    scale: ConstantFloats, shift: ConstantFloats?, residual: ConstantFloats?, bounds: Bounds,
+    to target: Floats
   ) {
     @inline(__always) func apply<W: FloatVector>(_: W.Type, _ start: Int, _ channel: Int) {
       var value = W.load(source + (start &+ channel))
@@ -104,7 +105,7 @@ public enum ChannelKernels {
       value = value * W.load(scale + channel)
       if let shift { value = value + W.load(shift + channel) }
       if let residual { value = value + W.load(residual + (start &+ channel)) }
-      value.atLeast(W(repeating: floor)).store(target + (start &+ channel))
+      value.within(bounds).store(target + (start &+ channel))
     }
     var pixel = 0
     while pixel < pixels {
@@ -115,13 +116,13 @@ public enum ChannelKernels {
     }
   }
 
-  /// `target = max(source, floor)`.
+  /// `target = source`, within `bounds`,.
   @inlinable @inline(__always)
-  public static func floor<V: FloatVector>(
-    _: V.Type, _ source: ConstantFloats, count: Int, floor: Float, to target: Floats
+  public static func limit<V: FloatVector>(
+    _: V.Type, _ source: ConstantFloats, count: Int, bounds: Bounds, to target: Floats
   ) {
     @inline(__always) func apply<W: FloatVector>(_: W.Type, _ index: Int) {
-      W.load(source + index).atLeast(W(repeating: floor)).store(target + index)
+      W.load(source + index).within(bounds).store(target + index)
     }
     forEach(V.self, count, whole: { apply(V.self, $0) }, single: { apply(Float.self, $0) })
   }

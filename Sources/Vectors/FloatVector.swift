@@ -17,6 +17,8 @@ public protocol FloatVector: SendableMetatype {
   func addingProductFast(_ a: Self, _ b: Self) -> Self
   /// Each lane, or that of `bound` where it is larger. NaN stays NaN, as in PyTorch.
   func atLeast(_ bound: Self) -> Self
+  /// Each lane, or that of `bound` where it is smaller. NaN stays NaN, as in PyTorch.
+  func atMost(_ bound: Self) -> Self
   /// The larger of both lanes. NaN on either side wins, as in PyTorch.
   func maximum(_ other: Self) -> Self
 }
@@ -28,6 +30,7 @@ extension Float: FloatVector {
   @inlinable @inline(__always) public func store(_ target: Floats) { target.pointee = self }
   @inlinable @inline(__always) public func addingProductFast(_ a: Float, _ b: Float) -> Float { self + a * b }
   @inlinable @inline(__always) public func atLeast(_ bound: Float) -> Float { self < bound ? bound : self }
+  @inlinable @inline(__always) public func atMost(_ bound: Float) -> Float { self > bound ? bound : self }
   @inlinable @inline(__always) public func maximum(_ other: Float) -> Float {
     other > self || other != other ? other : self
   }
@@ -49,6 +52,9 @@ extension SIMD4: FloatVector where Scalar == Float {
   @inlinable @inline(__always) public func atLeast(_ bound: Self) -> Self {
     replacing(with: bound, where: self .< bound)
   }
+  @inlinable @inline(__always) public func atMost(_ bound: Self) -> Self {
+    replacing(with: bound, where: self .> bound)
+  }
   @inlinable @inline(__always) public func maximum(_ other: Self) -> Self {
     replacing(with: other, where: (other .> self) .| (other .!= other))
   }
@@ -61,6 +67,9 @@ extension SIMD8: FloatVector where Scalar == Float {
   @inlinable @inline(__always) public func atLeast(_ bound: Self) -> Self {
     replacing(with: bound, where: self .< bound)
   }
+  @inlinable @inline(__always) public func atMost(_ bound: Self) -> Self {
+    replacing(with: bound, where: self .> bound)
+  }
   @inlinable @inline(__always) public func maximum(_ other: Self) -> Self {
     replacing(with: other, where: (other .> self) .| (other .!= other))
   }
@@ -72,6 +81,9 @@ extension SIMD16: FloatVector where Scalar == Float {
   }
   @inlinable @inline(__always) public func atLeast(_ bound: Self) -> Self {
     replacing(with: bound, where: self .< bound)
+  }
+  @inlinable @inline(__always) public func atMost(_ bound: Self) -> Self {
+    replacing(with: bound, where: self .> bound)
   }
   @inlinable @inline(__always) public func maximum(_ other: Self) -> Self {
     replacing(with: other, where: (other .> self) .| (other .!= other))

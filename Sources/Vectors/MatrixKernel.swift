@@ -96,7 +96,7 @@ public protocol TileEdge {
   func write(_ s0: Vector, _ s1: Vector, _ start: Int)
 }
 
-/// A panel's part of the result: `target = max(initial + sums + bias, floor)`.
+/// A panel's part of the result: `target = initial + sums + bias`, within `bounds`,.
 public struct PanelResult {
   @usableFromInline var target: Floats
   @usableFromInline let stride: Int
@@ -104,15 +104,15 @@ public struct PanelResult {
   @usableFromInline var initial: ConstantFloats?
   /// One for each column; nil for zeros.
   @usableFromInline var bias: ConstantFloats?
-  @usableFromInline var floor: Float
+  @usableFromInline var bounds: Bounds
 
   @inlinable @inline(__always)
-  init(_ target: Floats, stride: Int, initial: ConstantFloats?, bias: ConstantFloats?, floor: Float) {
+  init(_ target: Floats, stride: Int, initial: ConstantFloats?, bias: ConstantFloats?, bounds: Bounds) {
     self.target = target
     self.stride = stride
     self.initial = initial
     self.bias = bias
-    self.floor = floor
+    self.bounds = bounds
   }
 
   /// The same for the columns that begin `column` later.
@@ -120,7 +120,7 @@ public struct PanelResult {
   func advanced(by column: Int) -> PanelResult {
     PanelResult(
       target + column, stride: stride, initial: initial.map { $0 + column },
-      bias: bias.map { $0 + column }, floor: floor)
+      bias: bias.map { $0 + column }, bounds: bounds)
   }
 }
 
@@ -132,6 +132,7 @@ public struct WholePanel<Vector: FloatVector>: TileEdge {
   @usableFromInline let bias0: Vector
   @usableFromInline let bias1: Vector
   @usableFromInline let floor: Vector
+  @usableFromInline let ceiling: Vector
 
   @inlinable @inline(__always)
   init(_ result: PanelResult) {
@@ -140,7 +141,8 @@ public struct WholePanel<Vector: FloatVector>: TileEdge {
     initial = result.initial
     bias0 = result.bias.map { Vector.load($0) } ?? Vector(repeating: 0)
     bias1 = result.bias.map { Vector.load($0 + Vector.scalarCount) } ?? Vector(repeating: 0)
-    floor = Vector(repeating: result.floor)
+    floor = Vector(repeating: result.bounds.floor)
+    ceiling = Vector(repeating: result.bounds.ceiling)
   }
 
   @inlinable @inline(__always)
@@ -151,8 +153,8 @@ public struct WholePanel<Vector: FloatVector>: TileEdge {
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
-    (s0 + bias0).atLeast(floor).store(target + start)
-    (s1 + bias1).atLeast(floor).store(target + start + Vector.scalarCount)
+    (s0 + bias0).atLeast(floor).atMost(ceiling).store(target + start)
+    (s1 + bias1).atLeast(floor).atMost(ceiling).store(target + start + Vector.scalarCount)
   }
 }
 
@@ -201,7 +203,7 @@ public struct PartOfPanel<Vector: FloatVector>: TileEdge {
     }
     var column = 0
     while column < columns {
-      result.target[start &+ column] = scratch[column].atLeast(result.floor)
+      result.target[start &+ column] = scratch[column].within(result.bounds)
       column &+= 1
     }
   }
@@ -221,7 +223,7 @@ public enum MatrixKernel {
   @inlinable @inline(__always)
   public static var depthAtOnce: Int { 512 }
 
-  /// `target = max(left · weights + bias + residual, floor)` for `rows` × `columns` of a product.
+  /// `target = left · weights + bias + residual`, within `bounds`, for `rows` × `columns` of a product.
   ///
   /// - Parameters:
   ///   - left: `[rows, depth]`; a row begins `leftStride` after the last.
@@ -231,7 +233,7 @@ public enum MatrixKernel {
   @inlinable @inline(__always)
   public static func multiply<V: FloatVector>(
     _: V.Type, _ left: ConstantFloats, leftStride: Int, rows: Int, depth: Int, weights: ConstantFloats,
-    columns: Int, bias: ConstantFloats?, residual: ConstantFloats?, floor: Float, to target: Floats,
+    columns: Int, bias: ConstantFloats?, residual: ConstantFloats?, bounds: Bounds, to target: Floats,
     stride: Int
   ) {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { scratch in
@@ -242,7 +244,7 @@ public enum MatrixKernel {
         let isLast = k &+ depthHere == depth
         let result = PanelResult(
           target, stride: stride, initial: k == 0 ? residual : ConstantFloats(target),
-          bias: isLast ? bias : nil, floor: isLast ? floor : -.infinity)
+          bias: isLast ? bias : nil, bounds: isLast ? bounds : .none)
         multiplyPart(
           V.self, left + k, leftStride, rows, depthHere, weights + k &* panelColumns(V.self),
           panelStride: depth &* panelColumns(V.self), columns, result, scratch)

@@ -24,7 +24,7 @@ public final class VectorKernels: Sendable {
   public typealias WinogradOutput =
     @Sendable (
       _ source: ConstantFloats, _ stride: Int, _ channels: Int, _ bias: ConstantFloats,
-      _ residual: UnsafePointer<ConstantFloats>?, _ floor: Float, _ pixels: UnsafePointer<Floats>,
+      _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>,
       _ scratch: Floats
     ) -> Void
 
@@ -36,36 +36,36 @@ public final class VectorKernels: Sendable {
   public let winogradWeights2: WinogradWeights
   /// ``WinogradKernels/weights(_:_:count:to:stride:scratch:)`` of F(4×4, 3×3).
   public let winogradWeights4: WinogradWeights
-  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:floor:to:scratch:)`` of F(2×2, 3×3).
+  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:bounds:to:scratch:)`` of F(2×2, 3×3).
   public let winogradOutput2: WinogradOutput
-  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:floor:to:scratch:)`` of F(4×4, 3×3).
+  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:bounds:to:scratch:)`` of F(4×4, 3×3).
   public let winogradOutput4: WinogradOutput
-  /// ``ChannelKernels/epilogue(_:_:rows:columns:stride:bias:residual:floor:)``.
+  /// ``ChannelKernels/epilogue(_:_:rows:columns:stride:bias:residual:bounds:)``.
   public let epilogue:
     @Sendable (
       _ matrix: Floats, _ rows: Int, _ columns: Int, _ stride: Int, _ bias: ConstantFloats,
-      _ residual: ConstantFloats?, _ floor: Float
+      _ residual: ConstantFloats?, _ bounds: Bounds
     ) -> Void
-  /// ``ChannelKernels/add(_:_:_:count:floor:to:)``.
+  /// ``ChannelKernels/add(_:_:_:count:bounds:to:)``.
   public let add:
-    @Sendable (_ a: ConstantFloats, _ b: ConstantFloats, _ count: Int, _ floor: Float, _ target: Floats)
+    @Sendable (_ a: ConstantFloats, _ b: ConstantFloats, _ count: Int, _ bounds: Bounds, _ target: Floats)
       -> Void
-  /// ``ChannelKernels/affine(_:_:pixels:channels:scale:shift:residual:floor:to:)``.
+  /// ``ChannelKernels/affine(_:_:pixels:channels:scale:shift:residual:bounds:to:)``.
   public let affine:
     @Sendable (
       _ source: ConstantFloats, _ pixels: Int, _ channels: Int, _ scale: ConstantFloats,
-      _ shift: ConstantFloats?, _ residual: ConstantFloats?, _ floor: Float, _ target: Floats
+      _ shift: ConstantFloats?, _ residual: ConstantFloats?, _ bounds: Bounds, _ target: Floats
     ) -> Void
-  /// ``ChannelKernels/normalize(_:_:pixels:channels:center:scale:shift:residual:floor:to:)``.
+  /// ``ChannelKernels/normalize(_:_:pixels:channels:center:scale:shift:residual:bounds:to:)``.
   public let normalize:
     @Sendable (
       _ source: ConstantFloats, _ pixels: Int, _ channels: Int, _ center: ConstantFloats,
-      _ scale: ConstantFloats, _ shift: ConstantFloats, _ residual: ConstantFloats?, _ floor: Float,
+      _ scale: ConstantFloats, _ shift: ConstantFloats, _ residual: ConstantFloats?, _ bounds: Bounds,
       _ target: Floats
     ) -> Void
-  /// ``ChannelKernels/floor(_:_:count:floor:to:)``.
-  public let floor:
-    @Sendable (_ source: ConstantFloats, _ count: Int, _ floor: Float, _ target: Floats) -> Void
+  /// ``ChannelKernels/limit(_:_:count:bounds:to:)``.
+  public let limit:
+    @Sendable (_ source: ConstantFloats, _ count: Int, _ bounds: Bounds, _ target: Floats) -> Void
   /// ``ChannelKernels/maximum(_:_:rows:columns:rowStride:channels:to:)``.
   public let maximum:
     @Sendable (
@@ -101,13 +101,16 @@ public final class VectorKernels: Sendable {
   public let panelColumns: Int
   /// Rows of a whole tile of a matrix product.
   public let tileRows: Int
-  /// ``MatrixKernel/multiply(_:_:leftStride:rows:depth:weights:columns:bias:residual:floor:to:stride:)``.
+  /// ``MatrixKernel/multiply(_:_:leftStride:rows:depth:weights:columns:bias:residual:bounds:to:stride:)``.
   public let multiply:
     @Sendable (
       _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ weights: ConstantFloats,
-      _ columns: Int, _ bias: ConstantFloats?, _ residual: ConstantFloats?, _ floor: Float,
+      _ columns: Int, _ bias: ConstantFloats?, _ residual: ConstantFloats?, _ bounds: Bounds,
       _ target: Floats, _ stride: Int
     ) -> Void
+
+  /// ``DepthwiseKernel/run(_:_:)``.
+  public let depthwise: @Sendable (_ row: UnsafePointer<DepthwiseRow>) -> Void
 
   /// ``PeakKernel/run(_:rounds:_:to:)``.
   public let peak: @Sendable (_ rounds: Int, _ factor: Float, _ target: Floats) -> Void
@@ -131,27 +134,27 @@ public final class VectorKernels: Sendable {
     }
     winogradOutput2 = {
       WinogradKernels<WinogradF2>.output(
-        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, floor: $5, to: $6, scratch: $7)
+        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, bounds: $5, to: $6, scratch: $7)
     }
     winogradOutput4 = {
       WinogradKernels<WinogradF4>.output(
-        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, floor: $5, to: $6, scratch: $7)
+        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, bounds: $5, to: $6, scratch: $7)
     }
     epilogue = {
       ChannelKernels.epilogue(
-        V.self, $0, rows: $1, columns: $2, stride: $3, bias: $4, residual: $5, floor: $6)
+        V.self, $0, rows: $1, columns: $2, stride: $3, bias: $4, residual: $5, bounds: $6)
     }
-    add = { ChannelKernels.add(V.self, $0, $1, count: $2, floor: $3, to: $4) }
+    add = { ChannelKernels.add(V.self, $0, $1, count: $2, bounds: $3, to: $4) }
     affine = {
       ChannelKernels.affine(
-        V.self, $0, pixels: $1, channels: $2, scale: $3, shift: $4, residual: $5, floor: $6, to: $7)
+        V.self, $0, pixels: $1, channels: $2, scale: $3, shift: $4, residual: $5, bounds: $6, to: $7)
     }
     normalize = {
       ChannelKernels.normalize(
-        V.self, $0, pixels: $1, channels: $2, center: $3, scale: $4, shift: $5, residual: $6, floor: $7,
+        V.self, $0, pixels: $1, channels: $2, center: $3, scale: $4, shift: $5, residual: $6, bounds: $7,
         to: $8)
     }
-    floor = { ChannelKernels.floor(V.self, $0, count: $1, floor: $2, to: $3) }
+    limit = { ChannelKernels.limit(V.self, $0, count: $1, bounds: $2, to: $3) }
     maximum = {
       ChannelKernels.maximum(V.self, $0, rows: $1, columns: $2, rowStride: $3, channels: $4, to: $5)
     }
@@ -170,8 +173,9 @@ public final class VectorKernels: Sendable {
     multiply = {
       MatrixKernel.multiply(
         V.self, $0, leftStride: $1, rows: $2, depth: $3, weights: $4, columns: $5, bias: $6,
-        residual: $7, floor: $8, to: $9, stride: $10)
+        residual: $7, bounds: $8, to: $9, stride: $10)
     }
+    depthwise = { DepthwiseKernel.run(V.self, $0) }
     peak = { PeakKernel.run(V.self, rounds: $0, $1, to: $2) }
     copy = { ChannelKernels.copy(V.self, $0, count: $1, to: $2) }
   }

@@ -89,7 +89,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
     }
   }
 
-  /// Writes `max(Aᵀ · m · A + bias + residual, floor)` for every channel.
+  /// Writes `Aᵀ · m · A + bias + residual`, within `bounds`, for every channel.
   ///
   /// - Parameters:
   ///   - source: element `i` of `m` is at `source + i * stride`.
@@ -99,16 +99,17 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   @inlinable @inline(__always)
   public static func output<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, stride: Int, channels: Int, bias: ConstantFloats,
-    residual: UnsafePointer<ConstantFloats>?, floor: Float, to pixels: UnsafePointer<Floats>, scratch: Floats
+    residual: UnsafePointer<ConstantFloats>?, bounds: Bounds, to pixels: UnsafePointer<Floats>,
+    scratch: Floats
   ) {
     @inline(__always) func applyToAll(_ residual: UnsafePointer<ConstantFloats>?) {
       var channel = 0
       while channel &+ V.scalarCount <= channels {
-        output(V.self, source, stride, channel, bias, residual, floor, pixels, scratch)
+        output(V.self, source, stride, channel, bias, residual, bounds, pixels, scratch)
         channel &+= V.scalarCount
       }
       while channel < channels {
-        output(Float.self, source, stride, channel, bias, residual, floor, pixels, scratch)
+        output(Float.self, source, stride, channel, bias, residual, bounds, pixels, scratch)
         channel &+= 1
       }
     }
@@ -119,7 +120,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   @inlinable @inline(__always)
   static func output<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, _ stride: Int, _ channel: Int, _ bias: ConstantFloats,
-    _ residual: UnsafePointer<ConstantFloats>?, _ floor: Float, _ pixels: UnsafePointer<Floats>,
+    _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>,
     _ scratch: Floats
   ) {
     let (tile, size) = (Transforms.tile, Transforms.tile &+ 2)
@@ -132,7 +133,6 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
       y &+= 1
     }
     let shift = V.load(bias + channel)
-    let floor = V(repeating: floor)
     var x = 0
     while x < tile {
       Transforms.output(
@@ -140,7 +140,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
         { (index: Int, value: V) in
           var value = value + shift
           if let residual { value = value + V.load(residual[index &* tile &+ x] + channel) }
-          value.atLeast(floor).store(pixels[index &* tile &+ x] + channel)
+          value.within(bounds).store(pixels[index &* tile &+ x] + channel)
         })
       x &+= 1
     }

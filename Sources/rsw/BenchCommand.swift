@@ -12,6 +12,7 @@ extension MatrixEngine: ExpressibleByArgument {}
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "bench",
     abstract: "Time forward passes of a ResNet, or the opening of its file.")
 
   @Argument(help: "The model: a checkpoint or an .rsw file.")
@@ -113,7 +114,7 @@ struct Bench: ParsableCommand {
   private var shape: [Int] { [batch, 3] + size }
 
   private func network() throws -> ResNet {
-    var network = try loadModel(model, options, hintOptions)
+    var network = try loadModel(model, options, hintOptions).network
     if let threads { network.threadCount = threads }
     network.algorithm = algorithm
     if let engine { network.engine = engine }
@@ -121,10 +122,7 @@ struct Bench: ParsableCommand {
     return network
   }
 
-  private func images() throws -> Tensor {
-    var random = SplitMix64(state: 1)
-    return try Tensor(shape: shape, (0..<shape.reduce(1, *)).map { _ in Float(random.normal()) })
-  }
+  private func images() throws -> Tensor { try .noise(shape: shape) }
 
   /// A forward pass that has been made before: the first ones pack weights, wake threads and warm caches.
   private func warmPass(_ network: ResNet) throws -> () throws -> Void {
@@ -189,6 +187,7 @@ struct Bench: ParsableCommand {
         ]).text())
       return
     }
+    let longest = timings.map { median($0.milliseconds) }.max() ?? 0
     var rows = [["layer", "input", "output", "algorithm", "images", "ms", "share", "GFLOP/s"]]
     for timing in timings {
       let milliseconds = median(timing.milliseconds)
@@ -196,12 +195,20 @@ struct Bench: ParsableCommand {
       rows.append([
         timing.name, text(timing.shapes.input), text(timing.shapes.output), timing.algorithm,
         "\(timing.images)", fixed(milliseconds, 3), "\(fixed(100 * milliseconds / total, 1)) %",
-        timing.operationCount == 0 ? "" : fixed(rate, 1),
+        timing.operationCount == 0 ? "" : fixed(rate, 1), bar(milliseconds / longest),
       ])
     }
     rows.append(["all", "", "", "", "", fixed(total, 3), "100.0 %", ""])
     print(table(rows, numeric: [4, 5, 6, 7]))
     print(surroundings(network))
+  }
+
+  /// A bar for a share of the longest time; nothing where results are not drawn.
+  private func bar(_ share: Double) -> String {
+    guard Terminal.drawsResults, share.isFinite else { return "" }
+    let width = 24
+    let length = Int((share * Double(width)).rounded())
+    return length == 0 ? "▏" : String(repeating: "▇", count: length)
   }
 
   private func text(_ shape: [Int]) -> String { shape.map(String.init).joined(separator: "×") }
@@ -224,14 +231,24 @@ struct Bench: ParsableCommand {
     ]
   }
 
-  private func median(_ samples: [Double]) -> Double {
-    let sorted = samples.sorted()
-    return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
-  }
-
   /// How long each call of `work` takes.
   private func milliseconds(_ count: Int, _ work: () throws -> Void) throws -> [Double] {
     let clock = ContinuousClock()
     return try (0..<count).map { _ in try clock.measure(work) / .milliseconds(1) }
+  }
+}
+
+/// The value in the middle, or the mean of the two there; 0 of none.
+func median(_ samples: [Double]) -> Double {
+  guard !samples.isEmpty else { return 0 }
+  let sorted = samples.sorted()
+  return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+}
+
+extension Tensor {
+  /// Normally distributed numbers, the same in every run.
+  static func noise(shape: [Int]) throws(CheckpointError) -> Tensor {
+    var random = SplitMix64(state: 1)
+    return try Tensor(shape: shape, (0..<shape.reduce(1, *)).map { _ in Float(random.normal()) })
   }
 }

@@ -7,6 +7,7 @@ import ResNets
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "convert",
     abstract:
       "Convert a checkpoint to an .rsw file, which any safetensors reader opens too, to another format, or to ONNX.",
     discussion: """

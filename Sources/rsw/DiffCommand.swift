@@ -6,6 +6,7 @@ import ResNets
 
 struct Diff: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "diff",
     abstract: "Compare the tensors of two files, whatever their formats.",
     discussion: """
       Where both hold a ResNet, tensors are compared under torchvision's names; else under their own. \

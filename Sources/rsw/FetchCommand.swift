@@ -189,7 +189,7 @@ private final class DownloadDisplay {
     guard draws, isDue || progress.bytes == progress.total else { return }
     lastDrawn = now
     guard let total = progress.total else {
-      Terminal.draw(progress: 0, of: 1, byteSize(progress.bytes))
+      Terminal.draw(progress: 0, of: 1, remark: byteSize(progress.bytes))
       return
     }
     var remark = "\(byteSize(progress.bytes)) of \(byteSize(total))"
@@ -198,7 +198,7 @@ private final class DownloadDisplay {
       let rate = Double(progress.bytes - start.bytes) / seconds
       remark += ", \(byteSize(Int(rate)))/s, \(Int(Double(max(0, total - progress.bytes)) / rate)) s"
     }
-    Terminal.draw(progress: progress.bytes, of: total, remark)
+    Terminal.draw(progress: progress.bytes, of: total, remark: remark)
   }
 
   /// Takes the progress away.

@@ -7,6 +7,7 @@ import ResNets
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "info",
     abstract: "Say what a checkpoint is: container, model, what is wrapped around the weights, what it names."
   )
 

@@ -13,8 +13,15 @@ struct List: ParsableCommand {
 
   @OptionGroup var selection: SelectionOptions
 
+  @Flag(help: "Draw names as a tree, with the elements of each level added up.")
+  var tree = false
+
   @Flag(help: "Print JSON.")
   var json = false
+
+  func validate() throws {
+    if tree, json { throw ValidationError("--tree and --json exclude each other.") }
+  }
 
   func run() throws {
     try Terminal.reporting {
@@ -30,15 +37,20 @@ struct List: ParsableCommand {
   }
 
   private func text(_ stateDict: StateDict) -> String {
+    let listing = tree ? TensorTree(stateDict).text(drawing: Terminal.drawsResults) : list(stateDict)
+    let total =
+      "\(stateDict.count) tensor\(stateDict.count == 1 ? "" : "s"), \(grouped(stateDict.elementCount)) elements, \(grouped(stateDict.byteCount)) bytes"
+    return listing.isEmpty ? total : listing + "\n" + total
+  }
+
+  private func list(_ stateDict: StateDict) -> String {
     let rows = stateDict.map { name, tensor in
       [
         printable(name, longest: .max), "\(tensor.dtype)", "\(tensor.shape)", grouped(tensor.byteCount),
         form(tensor),
       ]
     }
-    let total =
-      "\(stateDict.count) tensor\(stateDict.count == 1 ? "" : "s"), \(grouped(stateDict.elementCount)) elements, \(grouped(stateDict.byteCount)) bytes"
-    return rows.isEmpty ? total : table(rows, numeric: [3]) + "\n" + total
+    return table(rows, numeric: [3])
   }
 
   /// What a tensor is more than a view of its storage.

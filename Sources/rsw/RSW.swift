@@ -6,6 +6,9 @@ import Dispatch
 import Inference
 import ResNets
 
+// Each command says its name, though ArgumentParser could tell it from the type's: asking the runtime for that of all
+// of them takes a millisecond and a half of every start.
+
 @main
 struct RSW: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -13,8 +16,8 @@ struct RSW: ParsableCommand {
     abstract: "Reads PyTorch's pretrained weights without Python, converts them, and runs ResNets.",
     version: rswVersion,
     subcommands: [
-      Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Run.self, Bench.self,
-      Fetch.self,
+      Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Classify.self,
+      Features.self, Run.self, Bench.self, Report.self, Fetch.self,
     ])
 
   static func main() {

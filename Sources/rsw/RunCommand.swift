@@ -5,16 +5,9 @@ import Checkpoints
 import Inference
 import ResNets
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
-
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "run",
     abstract: "Run a ResNet on prepared images.",
     discussion: "Prints the best classes of each image unless --output is given without --top.")
 
@@ -63,7 +56,7 @@ struct Run: ParsableCommand {
   func run() throws {
     try Terminal.reporting {
       let images = try Tensor(npy: input)
-      var network = try loadModel(model, options, hintOptions)
+      var network = try loadModel(model, options, hintOptions).network
       if let threads { network.threadCount = threads }
       network.accuracy = strict ? .strict : .standard
       let results: [Tensor]
@@ -109,35 +102,8 @@ struct Run: ParsableCommand {
     let values = try logits.floats()
     let classes = logits.shape[1]
     return (0..<logits.shape[0]).map { image in
-      let row = values[image * classes..<(image + 1) * classes]
-      let largest = row.max() ?? 0
-      let sum = row.reduce(0.0) { $0 + exp(Double($1 - largest)) }
-      return best(row, top ?? 5).map { index in
-        let logit = values[image * classes + index]
-        return Prediction(index: index, logit: logit, probability: exp(Double(logit - largest)) / sum)
-      }
+      Prediction.best(top ?? 5, of: values[image * classes..<(image + 1) * classes])
     }
-  }
-
-  /// The places of the largest values, largest first.
-  private func best(_ row: ArraySlice<Float>, _ count: Int) -> [Int] {
-    guard count < row.count / 8 else {
-      return row.enumerated().sorted { $0.element > $1.element }.prefix(count).map(\.offset)
-    }
-    var best: [(offset: Int, element: Float)] = []
-    for (offset, element) in row.enumerated()
-    where best.count < count || !(element <= best[best.count - 1].element) {
-      let place = best.firstIndex { element > $0.element } ?? best.count
-      best.insert((offset, element), at: place)
-      if best.count > count { best.removeLast() }
-    }
-    return best.map(\.offset)
-  }
-
-  private struct Prediction {
-    let index: Int
-    let logit: Float
-    let probability: Double
   }
 
   private func text(_ predictions: [[Prediction]]) -> String {
@@ -170,11 +136,21 @@ struct Run: ParsableCommand {
   }
 }
 
-/// The ResNet in the file at `path`, with its weights.
-func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> ResNet {
+/// A ResNet with its weights, and what was found out about its file.
+struct OpenedModel {
+  let checkpoint: Checkpoint
+  let stateDict: StateDict
+  let recognition: Recognition
+  var network: ResNet
+}
+
+/// The file at `path`, and the ResNet in it with its weights.
+func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> OpenedModel {
   let hints = try hints.hints()
   return try concerning(path) {
-    let recognition = try options.open(path).recognition(key: options.key, hints: hints)
+    let checkpoint = try options.open(path)
+    let stateDict = try checkpoint.resNetStateDict(key: options.key)
+    let recognition = try Recognition(stateDict, hints: hints.and(checkpoint))
     let network = try ResNet(recognition)
     if !recognition.alternatives.isEmpty {
       Terminal.note(
@@ -182,7 +158,8 @@ func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOption
           + recognition.alternatives.joined(separator: ", "))
     }
     if let beside = recognition.beside { Terminal.note(beside) }
-    return network
+    return OpenedModel(
+      checkpoint: checkpoint, stateDict: stateDict, recognition: recognition, network: network)
   }
 }
 

@@ -6,6 +6,7 @@ import ResNets
 
 struct Show: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "show",
     abstract:
       "Show one tensor: shape, type, statistics, a histogram and the first values; extract it as .npy.",
     discussion: """

@@ -90,7 +90,7 @@ enum Terminal {
   }
 
   /// Draws how far the work is, in place, with `remark` behind it.
-  static func draw(progress done: Int, of total: Int, _ remark: String = "") {
+  static func draw(progress done: Int, of total: Int, remark: String = "") {
     let width = 30
     let done = max(0, min(done, total))
     let filled = total > 0 ? done * width / total : width

@@ -6,6 +6,7 @@ import ResNets
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "verify",
     abstract: "Check a file: format, checksums, the digest in its name, its values, and what it computes.",
     discussion: """
       Exits with 1 when a check does not hold: damaged records, a name such as resnet50-11ad3fa6.pth that does not \

@@ -10,6 +10,12 @@ import Vectors
   /// Counts around the widths of all vectors.
   private static let counts = [1, 3, 4, 7, 8, 15, 16, 17, 21, 33]
 
+  private static let bounds: [Bounds] = [.none, .relu, Bounds(floor: -0.5, ceiling: 0.75)]
+
+  private func limited(_ value: Float, _ bounds: Bounds) -> Float {
+    min(max(value, bounds.floor), bounds.ceiling)
+  }
+
   private func check(
     _ actual: [Float], _ expected: [Float], _ kernels: VectorKernels, _ what: String,
     tolerance: Float = 1e-6
@@ -29,28 +35,29 @@ import Vectors
 
     kernels.copy(a, count, &result)
     check(result, a, kernels, "copy")
-    kernels.add(a, b, count, 0, &result)
+    kernels.add(a, b, count, .relu, &result)
     check(result, zip(a, b).map { max(0, $0 + $1) }, kernels, "add")
-    kernels.floor(a, count, -0.5, &result)
-    check(result, a.map { max(-0.5, $0) }, kernels, "floor")
+    let bounds = Bounds(floor: -0.5, ceiling: 0.25)
+    kernels.limit(a, count, bounds, &result)
+    check(result, a.map { limited($0, bounds) }, kernels, "limit")
     // 3 pixels.
     let (pixels, added) = (values(3 * count), values(3 * count))
     for (shift, residual) in [(nil, nil), (c, nil), (nil, added), (c, added)] {
-      for floor in [0, -Float.infinity] {
+      for bounds in KernelTests.bounds {
         var result = [Float](repeating: .nan, count: 3 * count)
-        kernels.affine(pixels, 3, count, b, shift, residual, floor, &result)
+        kernels.affine(pixels, 3, count, b, shift, residual, bounds, &result)
         let expected = pixels.indices.map { index in
-          max(
-            floor, pixels[index] * b[index % count] + (shift?[index % count] ?? 0) + (residual?[index] ?? 0))
+          limited(
+            pixels[index] * b[index % count] + (shift?[index % count] ?? 0) + (residual?[index] ?? 0), bounds)
         }
         check(result, expected, kernels, "affine")
 
         guard let shift else { continue }
-        kernels.normalize(pixels, 3, count, a, b, shift, residual, floor, &result)
+        kernels.normalize(pixels, 3, count, a, b, shift, residual, bounds, &result)
         let normalized = pixels.indices.map { index in
           let channel = index % count
-          return max(
-            floor, (pixels[index] - a[channel]) * b[channel] + shift[channel] + (residual?[index] ?? 0))
+          return limited(
+            (pixels[index] - a[channel]) * b[channel] + shift[channel] + (residual?[index] ?? 0), bounds)
         }
         check(result, normalized, kernels, "normalize")
       }
@@ -61,7 +68,7 @@ import Vectors
     let (matrix, residual) = (values(3 * stride), values(3 * stride))
     for added in [nil, residual] {
       var block = matrix
-      kernels.epilogue(&block, 3, count, stride, b, added, 0)
+      kernels.epilogue(&block, 3, count, stride, b, added, .relu)
       let expected = matrix.indices.map { index in
         let column = index % stride
         return column < count ? max(0, matrix[index] + b[column] + (added?[index] ?? 0)) : matrix[index]
@@ -151,17 +158,22 @@ import Vectors
         }
       }
       let (bias, residual) = (values(columns), values(rows * stride))
-      for (bias, residual, floor) in [(nil, nil, -Float.infinity), (bias, nil, 0), (bias, residual, 0)] {
+      for (bias, residual, bounds) in [
+        (nil, nil, Bounds.none), (bias, residual, .relu),
+        // Some of the sums are larger, whatever the depth.
+        (bias, nil, Bounds(floor: 0, ceiling: Float(depth).squareRoot())),
+      ] {
         var target = [Float](repeating: 7, count: rows * stride)
         kernels.multiply(
-          left, leftStride, rows, depth, packed, columns, bias, residual, floor, &target, stride)
+          left, leftStride, rows, depth, packed, columns, bias, residual, bounds, &target, stride)
         let expected = target.indices.map { index -> Float in
           let (row, column) = (index / stride, index % stride)
           guard column < columns else { return 7 }  // what lies between the rows stays
           let sum = (0..<depth).reduce(0.0) {
             $0 + Double(left[row * leftStride + $1]) * Double(weights[$1 * columns + column])
           }
-          return max(floor, Float(sum + Double(bias?[column] ?? 0) + Double(residual?[index] ?? 0)))
+          return limited(
+            Float(sum + Double(bias?[column] ?? 0) + Double(residual?[index] ?? 0)), bounds)
         }
         let product = "product of \(rows) × \(depth) and \(depth) × \(columns)"
         check(target, expected, kernels, product, tolerance: 3e-6)
@@ -170,10 +182,71 @@ import Vectors
         target.withUnsafeMutableBufferPointer { target in
           guard let start = target.baseAddress else { return }
           kernels.multiply(
-            left, leftStride, rows, depth, packed, columns, bias, start, floor, start, stride)
+            left, leftStride, rows, depth, packed, columns, bias, start, bounds, start, stride)
         }
         let inPlace = expected.indices.map { $0 % stride < columns ? expected[$0] : residual[$0] }
         check(target, inPlace, kernels, product + " added to where it goes", tolerance: 3e-6)
+      }
+    }
+  }
+
+  /// Rows of every width around the four pixels that are computed at once, with windows that begin before the
+  /// image, end behind it, span it, or lie beside it.
+  @Test(arguments: VectorKernels.available.indices, counts) func depthwiseRows(
+    _ instructions: Int, _ channels: Int
+  ) {
+    let kernels = VectorKernels.available[instructions]
+    var random = SplitMix64(state: UInt64(channels))
+    func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
+    for (inWidth, kernel, stride, padding, dilation) in [
+      (1, 1, 1, 0, 1), (1, 3, 1, 1, 1), (4, 3, 1, 1, 1), (11, 3, 1, 1, 1), (11, 3, 2, 1, 1), (12, 3, 2, 0, 1),
+      (20, 5, 1, 2, 1), (9, 2, 1, 0, 1), (9, 3, 1, 2, 2), (5, 3, 3, 4, 1), (3, 7, 1, 3, 1), (2, 3, 1, 6, 3),
+    ] {
+      let outWidth = (inWidth + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1
+      for windowRows in [0, 1, 3] {
+        let sourceStride = inWidth * channels + 5
+        let source = values(max(1, windowRows) * sourceStride)
+        let (weights, bias) = (values(max(1, windowRows) * kernel * channels), values(channels))
+        let added = values(outWidth * channels)
+        for (residual, bounds) in zip([nil, added, nil], KernelTests.bounds) {
+          var target = [Float](repeating: .nan, count: outWidth * channels)
+          source.withUnsafeBufferPointer { source in
+            weights.withUnsafeBufferPointer { weights in
+              bias.withUnsafeBufferPointer { bias in
+                added.withUnsafeBufferPointer { added in
+                  target.withUnsafeMutableBufferPointer { target in
+                    let row = DepthwiseRow(
+                      source: source.baseAddress!, sourceStride: sourceStride, windowRows: windowRows,
+                      inWidth: inWidth, outWidth: outWidth, channels: channels, kernel: kernel,
+                      stride: stride,
+                      padding: padding, dilation: dilation, weights: weights.baseAddress!,
+                      bias: bias.baseAddress!, residual: residual == nil ? nil : added.baseAddress!,
+                      bounds: bounds, target: target.baseAddress!)
+                    withUnsafePointer(to: row) { kernels.depthwise($0) }
+                  }
+                }
+              }
+            }
+          }
+          let expected = target.indices.map { index -> Float in
+            let (x, channel) = index.quotientAndRemainder(dividingBy: channels)
+            var sum = Double(bias[channel]) + Double(residual?[index] ?? 0)
+            for row in 0..<windowRows {
+              for element in 0..<kernel {
+                let place = x * stride + element * dilation - padding
+                guard 0..<inWidth ~= place else { continue }
+                sum +=
+                  Double(source[row * sourceStride + place * channels + channel])
+                  * Double(weights[(row * kernel + element) * channels + channel])
+              }
+            }
+            return limited(Float(sum), bounds)
+          }
+          check(
+            target, expected, kernels,
+            "depthwise row of \(inWidth) pixels, \(windowRows) × \(kernel), stride \(stride), "
+              + "padding \(padding), dilation \(dilation)")
+        }
       }
     }
   }
@@ -183,8 +256,8 @@ import Vectors
     let values = (0..<40).map { $0 % 3 == 0 ? Float.nan : -1 }
     let isNaN = values.map(\.isNaN)
     var raised = values
-    kernels.floor(values, values.count, 0, &raised)
-    #expect(raised.map(\.isNaN) == isNaN, "\(kernels.name), floor")
+    kernels.limit(values, values.count, .relu6, &raised)
+    #expect(raised.map(\.isNaN) == isNaN, "\(kernels.name), limit")
     var largest = [Float](repeating: 0, count: 20)
     kernels.maximum(values, 1, 2, 40, 20, &largest)
     #expect(

@@ -245,6 +245,12 @@ import Testing
       ("[N, 6, H, W]", [1, 5, 2, 2], { PaddedShortcut($0, stride: 2, inChannels: 6, outChannels: 8) }),
       ("smaller", [1, 6, 2, 2], { AvgPool2d($0, kernel: 3) }),
       ("smaller", [1, 6, 2, 2], { MaxPool2d($0, kernel: 5, stride: 2, ceilMode: true) }),
+      ("4 groups", [1, 6, 9, 9], { Conv2d($0, 6, 8, kernel: 1, groups: 4) }),
+      ("4 groups", [1, 8, 9, 9], { Conv2d($0, 8, 6, kernel: 1, groups: 4) }),
+      ("0 groups", [1, 8, 9, 9], { Conv2d($0, 8, 6, kernel: 1, groups: 0) }),
+      ("dilation", [1, 6, 9, 9], { Conv2d($0, 6, 6, kernel: 3, dilation: 0, groups: 6) }),
+      ("stride", [1, 6, 9, 9], { Conv2d($0, 6, 6, kernel: 3, stride: 0) }),
+      ("padding", [1, 6, 9, 9], { Conv2d($0, 6, 6, kernel: 3, padding: -1) }),
       ("half", [1, 6, 9, 9], { AvgPool2d($0, kernel: 3, padding: 2, countIncludePad: false) }),
     ]
     for (text, shape, make) in cases {

@@ -44,6 +44,98 @@ import Testing
         + "outputs \(outputs), norm \(norm), residual \(residual), relu \(rectify), bias \(bias)")
   }
 
+  /// Convolutions of a group for each channel, with one or several outputs, under every activation.
+  @Test(arguments: 0..<200) func depthwiseConvolutionsMatchTheOracle(_ seed: Int) throws {
+    var random = SplitMix64(state: UInt64(1000 + seed))
+    func pick(_ choices: [Int]) -> Int { choices[Int(random.next() % UInt64(choices.count))] }
+    let kernel = pick([1, 2, 3, 3, 3, 5, 7])
+    let (stride, dilation) = (pick([1, 1, 2, 3]), pick([1, 1, 1, 2, 3]))
+    let padding = pick([0, kernel / 2, kernel, 2 * kernel])
+    let (channels, outputsOfChannel) = (pick([1, 2, 3, 8, 17, 24, 32, 40]), pick([1, 1, 1, 2, 3]))
+    let smallest = max(1, dilation * (kernel - 1) + 1 - 2 * padding)
+    let shape = [
+      pick([1, 1, 2, 5]), channels, smallest + pick([0, 1, 6, 13, 30]), smallest + pick([0, 2, 5, 20]),
+    ]
+    let (norm, residual, activation, bias) = (pick([0, 1]), pick([0, 1]), pick([0, 1, 2]), pick([0, 1]))
+
+    var model = Model { scope in
+      func make(_ name: String, bias: Bool) -> Conv2d {
+        Conv2d(
+          scope[name], channels, channels * outputsOfChannel, kernel: kernel, stride: stride,
+          padding: padding,
+          dilation: dilation, groups: channels, bias: bias)
+      }
+      let (conv, other) = (make("conv", bias: bias == 1), make("other", bias: true))
+      let bn = BatchNorm2d(scope["bn"], channels * outputsOfChannel)
+      return Network { x in
+        var y = conv(x)
+        if norm == 1 { y = bn(y) }
+        if residual == 1 { y = y + other(x) }
+        return activation == 0 ? y : activation == 1 ? relu(y) : relu6(y + y)
+      }
+    }
+    try randomize(&model, &random)
+    try check(
+      model, self.random(shape, &random),
+      "\(shape), kernel \(kernel), stride \(stride), padding \(padding), dilation \(dilation), "
+        + "\(outputsOfChannel) outputs each, norm \(norm), residual \(residual), activation \(activation), "
+        + "bias \(bias)",
+      [(nil, 2e-6), (.im2col, 2e-6), (.depthwise, 2e-6)], magnitude: 1)
+  }
+
+  /// ReLU6 alone and behind everything that takes it along, on values on either side of 6.
+  @Test(arguments: [1, 7, 40]) func relu6IsFused(_ channels: Int) throws {
+    var random = SplitMix64(state: UInt64(channels))
+    let networks: [(String, (Scope) -> Network)] = [
+      ("alone", { _ in Network { relu6($0) } }),
+      (
+        "1 × 1",
+        { scope in
+          let conv = Conv2d(scope["conv"], channels, 2 * channels + 1, kernel: 1)
+          return Network { relu6(conv($0)) }
+        }
+      ),
+      (
+        "3 × 3 with residual",
+        { scope in
+          let conv = Conv2d(scope["conv"], channels, channels, kernel: 3, padding: 1)
+          return Network { relu6(conv($0) + $0) }
+        }
+      ),
+      (
+        "norm and add",
+        { scope in
+          let norm = BatchNorm2d(scope["norm"], channels)
+          return Network { relu6(relu6(norm($0)) + $0) }
+        }
+      ),
+      (
+        "group norm and gate",
+        { scope in
+          let norm = GroupNorm(scope["norm"], channels, groups: 1)
+          let gate = SqueezeExcitation(scope["gate"], channels, reduced: 2)
+          return Network { relu6(gate(relu6(norm($0) + $0)) + $0) }
+        }
+      ),
+      (
+        "linear",
+        { scope in
+          let fc = Linear(scope["fc"], channels * 9 * 9, 33)
+          return Network { relu6(fc(flatten($0))) }
+        }
+      ),
+    ]
+    for (name, build) in networks {
+      var model = Model(build)
+      try randomize(&model, &random)
+      let input = try Tensor(
+        shape: [2, channels, 9, 9], (0..<2 * channels * 81).map { _ in Float(6 * random.normal()) })
+      let expected = try ReferenceInterpreter(model.graph, model.stateDict).run(input)[model.graph.output]
+      #expect(expected.values.contains(6) && expected.values.contains(0), "\(name) reaches both bounds")
+      try check(model, input, name, [(nil, 2e-5), (.im2col, 2e-6), (.winograd4, 2e-5)], magnitude: 20)
+    }
+  }
+
   @Test(arguments: [
     [1, 1, 1], [1, 1, 7], [2, 33, 1], [3, 5, 4], [64, 9, 10], [1, 255, 257], [1, 1024, 768],
   ]) func everySizeMatchesTheOracle(_ size: [Int]) throws {
@@ -103,10 +195,12 @@ import Testing
 
   @Test func theAlgorithmFollowsFromTheShape() throws {
     func algorithm(
-      _ pixels: Int, _ channels: Int, kernel: Int = 3, batch: Int = 1, _ accuracy: Accuracy = .standard
+      _ pixels: Int, _ channels: Int, kernel: Int = 3, batch: Int = 1, groups: Int = 1,
+      _ accuracy: Accuracy = .standard
     ) throws -> String {
       var model = Model { scope in
-        let conv = Conv2d(scope["conv"], channels, channels, kernel: kernel, padding: kernel / 2)
+        let conv = Conv2d(
+          scope["conv"], channels, channels, kernel: kernel, padding: kernel / 2, groups: groups)
         return Network { conv($0) }
       }
       model.accuracy = accuracy
@@ -121,6 +215,9 @@ import Testing
     #expect(try algorithm(14, 256) == "winograd2", "as fast as F(4×4), and more exact")
     #expect(try algorithm(7, 512) == "winograd2", "4 tiles don't pay for 36 matrices")
     #expect(try algorithm(7, 512, batch: 16) == "winograd4")
+    #expect(try algorithm(56, 144, groups: 144) == "depthwise")
+    #expect(try algorithm(56, 144, kernel: 5, groups: 144) == "depthwise")
+    #expect(try algorithm(56, 128, groups: 32) != "depthwise", "4 channels a group")
   }
 
   @Test(arguments: [(1, 1), (7, 7), (9, 14), (15, 8)]) func poolingMatchesTheOracle(

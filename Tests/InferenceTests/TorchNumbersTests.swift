@@ -116,4 +116,18 @@ import Testing
       EfficientChannelAttention($0, kernel: 3)
     }
   }
+
+  @Test func depthwiseConvolutionAndReLU6() throws {
+    let weights: [[Float]] = [
+      [1, -1, 0.5, 2, 0.25, 1, -2, 1, 3, -1, 1, 0.5, -1, 2, 0.5, 1], [0.5, 1, -1, 4],
+    ]
+    let sums: [Float] = [2.5, 7.5, 1.5, -3.5, 2, 0, 0, 5, -2, 3.5, 2, 1, 2, 10, -2, 5]
+    let make: @Sendable (Scope) -> Conv2d = {
+      Conv2d($0, 2, 4, kernel: 2, stride: 2, padding: 1, groups: 2)
+    }
+    try check("two outputs a channel", [1, 2, 2, 3], small, weights: weights, sums) { make($0) }
+    try check("ReLU6", [1, 2, 2, 3], small, weights: weights, sums.map { min(max($0, 0), 6) }) {
+      Sequential($0, [make($0[0]), ReLU6($0[1])])
+    }
+  }
 }

@@ -105,7 +105,7 @@ private struct Fraction: Equatable {
     output.withUnsafeMutableBufferPointer { output in
       let pointers = (0..<tile * tile).map { output.baseAddress! + $0 * channels }
       (tile == 2 ? kernels.winogradOutput2 : kernels.winogradOutput4)(
-        products, channels, channels, bias, pointers.map { ConstantFloats($0) }, 0, pointers, scratch)
+        products, channels, channels, bias, pointers.map { ConstantFloats($0) }, .relu, pointers, scratch)
     }
     for channel in 0..<channels {
       let product = transformed(matrices.aTransposed, matrix(size) { products[$0 * channels + channel] })

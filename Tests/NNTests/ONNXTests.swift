@@ -159,6 +159,19 @@ import Testing
     #expect(model.constant("shortcut.ends")?.numbers == [.max, .max])
   }
 
+  @Test func boundsOfReLU6AreConstants() throws {
+    let model = try export { scope in
+      let (conv, act) = (Conv2d(scope["conv"], 3, 6, kernel: 3, groups: 3), ReLU6(scope["act"]))
+      let drop = Dropout(scope["drop"], p: 0.2)
+      return { drop(act(conv($0))) }
+    }
+    #expect(model.nodes.map { "\($0.operatorName) \($0.name)" } == ["Conv conv", "Clip act"])
+    #expect(model.node("conv")?.attributes["group"] == [3])
+    #expect(model.node("act")?.inputs == ["conv", "act.min", "act.max"])
+    let ceiling = try #require(model.constant("act.max"))
+    #expect(ceiling.shape == [] && ceiling.type == 1 && ceiling.bytes == [0, 0, 0xC0, 0x40])
+  }
+
   @Test func namesAreGivenOnce() throws {
     let model = try export { scope in
       // Modules with the names of the input, the output and another's constant.

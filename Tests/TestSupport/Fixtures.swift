@@ -14,32 +14,47 @@ public enum Fixtures {
 
   /// The folders of a folder of fixtures, from the script's manifest, so that none can be left out.
   public static func folders(_ name: String) -> [String] {
-    guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")),
-      let manifest = try? JSONDecoder().decode(Manifest.self, from: data)
-    else { return ["manifest.json is missing or damaged"] }
+    guard let manifest = manifest else { return ["manifest.json is missing or damaged"] }
     let paths = manifest.files.map { $0.path.split(separator: "/") }
     return Set(paths.filter { $0.count > 2 && $0[0] == name }.map { String($0[1]) }).sorted()
   }
 
   /// The cases of `Fixtures/reading`, from the script's manifest, so that none can be left out.
   public static let readingCases: [String] = {
-    guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")),
-      let manifest = try? JSONDecoder().decode(Manifest.self, from: data)
-    else { return ["manifest.json is missing or damaged"] }
+    guard let manifest = manifest else { return ["manifest.json is missing or damaged"] }
     return manifest.files.map(\.path).filter { $0.hasPrefix("reading/") && $0.hasSuffix(".json") }
       .map { String($0.dropFirst("reading/".count).dropLast(".json".count)) }
       .filter { !$0.contains("/") }.sorted()
   }()
 
   /// The cases of `Fixtures/bad`, from the script's manifest.
-  public static let badCases: [BadCase] = {
-    guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")),
-      let manifest = try? JSONDecoder().decode(Manifest.self, from: data)
-    else { return [BadCase(path: "manifest.json is missing or damaged", code: "", words: "", member: nil)] }
+  public static let badCases = badCases(in: "bad/")
+
+  /// The cases of `Fixtures/photos/bad`, from the script's manifest.
+  public static let badPhotos = badCases(in: "photos/bad/")
+
+  /// The names of the files in `Fixtures/photos/good`, from the script's manifest.
+  public static let goodPhotos: [String] = {
+    guard let manifest = manifest else { return ["manifest.json is missing or damaged"] }
+    let folder = "photos/good/"
+    return manifest.files.map(\.path).filter { $0.hasPrefix(folder) }.map {
+      String($0.dropFirst(folder.count))
+    }
+  }()
+
+  private static func badCases(in folder: String) -> [BadCase] {
+    guard let manifest = manifest else {
+      return [BadCase(path: "manifest.json is missing or damaged", code: "", words: "", member: nil)]
+    }
     return manifest.files.compactMap { file in
-      guard file.path.hasPrefix("bad/"), !file.recipe.hasPrefix("belongs to") else { return nil }
+      guard file.path.hasPrefix(folder), !file.recipe.hasPrefix("belongs to") else { return nil }
       return BadCase(path: file.path, code: file.code, words: file.words ?? "", member: file.member)
     }
+  }
+
+  private static let manifest: Manifest? = {
+    guard let data = try? Data(contentsOf: root.appending(path: "manifest.json")) else { return nil }
+    return try? JSONDecoder().decode(Manifest.self, from: data)
   }()
 
   /// What a reading case must give.

@@ -161,31 +161,11 @@ import Testing
       .name
   }
 
-  /// What the tool prints to a terminal.
-  private func onTerminal(_ environment: [String: String]) throws -> String {
-    var (terminal, end): (CInt, CInt) = (0, 0)
-    try #require(openpty(&terminal, &end, nil, nil, nil) == 0)
-    defer {
-      close(terminal)
-      close(end)
-    }
-    let process = Process()
-    process.executableURL = Tool.url
-    process.arguments = ["show", digits, "fc.bias"]
-    process.environment = environment
-    process.standardOutput = FileHandle(fileDescriptor: end)
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    var bytes = [UInt8](repeating: 0, count: 1 << 16)
-    let count = read(terminal, &bytes, bytes.count)
-    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
-  }
-
   @Test func blocksAreDrawnOnATerminalOnly() throws {
-    #expect(try onTerminal(["TERM": "xterm"]).contains("█"))
-    for environment in [["TERM": "dumb"], ["TERM": "xterm", "NO_COLOR": "1"]] {
-      let plain = try onTerminal(environment)
+    let show = ["show", digits, "fc.bias"]
+    #expect(try Tool.runOnTerminal(show, ["TERM": "xterm"]).contains("█"))
+    for environment in Tool.plainTerminals {
+      let plain = try Tool.runOnTerminal(show, environment)
       #expect(plain.contains("#") && plain.utf8.allSatisfy { $0 < 0x80 }, "\(plain)")
     }
     #expect(try Tool.run("show", digits, "fc.bias").output.utf8.allSatisfy { $0 < 0x80 })

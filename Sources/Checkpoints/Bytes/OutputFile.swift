@@ -2,6 +2,8 @@
 // nothing is left of it however the process ends, or where the file system has no files without
 // one, a temporary name beside its place.
 
+import CCPU
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -98,63 +100,43 @@ package struct OutputFile: Sendable {
     return unsafe String(cString: resolved)
   }
 
+  /// Takes room for the first `count` bytes on the disk, where the system can do that before they are written: a file
+  /// of 100 MB is then written in half of the time.
+  ///
+  /// - Throws: `.cannotWrite` when there is not so much.
+  func reserve(_ count: Int) throws(CheckpointError) {
+    #if os(Linux)
+      var result: CInt = 0
+      if count > 0 {
+        repeat { result = fallocate(descriptor, 0, 0, count) } while result < 0 && errno == EINTR
+      }
+      // What else goes wrong has to do with file systems that can't, and shows when the file is written.
+      guard result == 0 || ![ENOSPC, EDQUOT, EFBIG].contains(errno) else {
+        throw CheckpointError(.cannotWrite, "can't be written: \(systemMessage(errno)).").inFile(path)
+      }
+    #endif
+  }
+
   /// Writes all of `bytes` at `offset`. May be called from several threads.
   package func write(_ bytes: Bytes, at offset: Int) throws(CheckpointError) {
+    try unsafe bytes.withUnsafeBytes { buffer throws(CheckpointError) in
+      try unsafe write(buffer, at: offset)
+    }
+  }
+
+  /// Writes all of `bytes` at `offset`. May be called from several threads.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
     var written = 0
     while written < bytes.count {
-      let result = unsafe bytes.withUnsafeBytes { buffer in
-        unsafe pwrite(
-          descriptor, buffer.baseAddress.map { unsafe $0 + written }, buffer.count - written,
-          off_t(offset + written))
-      }
+      let result = unsafe pwrite(
+        descriptor, bytes.baseAddress.map { unsafe $0 + written }, bytes.count - written,
+        off_t(offset + written))
       if result < 0 && errno == EINTR { continue }
-      guard result >= 0 || errno != EFAULT else {
-        throw CheckpointError(
-          .truncated,
-          "can't be written, as a file that is read for it was cut short. Replace files by renaming others over them."
-        ).inFile(path)
-      }
       guard result > 0 else {
         throw CheckpointError(.cannotWrite, "can't be written: \(systemMessage(errno)).").inFile(path)
       }
       written += result
     }
-  }
-
-  /// Writes one run of bytes after the other, from `offset` on, in few calls.
-  func write(_ runs: [Bytes], at offset: Int) throws(CheckpointError) {
-    var place = offset
-    var first = 0
-    while first < runs.count {
-      let batch = runs[first..<min(runs.count, first + 256)]
-      let size = batch.reduce(0) { $0 + $1.count }
-      if writeTogether(batch, at: place) != size {
-        // Interrupted, or the disk is full: one by one, which finds out.
-        var place = place
-        for run in batch {
-          try write(run, at: place)
-          place += run.count
-        }
-      }
-      place += size
-      first += batch.count
-    }
-  }
-
-  /// How many bytes a single call wrote; fewer than there are where it was interrupted or failed.
-  private func writeTogether(_ runs: ArraySlice<Bytes>, at offset: Int) -> Int {
-    var vectors: [iovec] = unsafe []
-    func add(_ rest: ArraySlice<Bytes>) -> Int {
-      guard let run = rest.first else {
-        return unsafe pwritev(descriptor, vectors, CInt(vectors.count), off_t(offset))
-      }
-      return unsafe run.withUnsafeBytes { buffer in
-        unsafe vectors.append(
-          iovec(iov_base: UnsafeMutableRawPointer(mutating: buffer.baseAddress), iov_len: buffer.count))
-        return add(rest.dropFirst())
-      }
-    }
-    return add(runs)
   }
 
   /// The first `count` bytes of the file, of which only those may be looked at that were written.

@@ -1,6 +1,6 @@
 // What was checked of a file, and what was found.
 
-/// The outcome of ``Checkpoint/verify(_:)``: one entry for each check, in the order in which they are told.
+/// The outcome of ``Checkpoint/verify()``: one entry for each check, in the order in which they are told.
 public struct VerificationReport: Sendable {
   /// What one check looked at and found.
   public struct Check: Sendable {

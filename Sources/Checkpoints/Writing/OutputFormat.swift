@@ -4,6 +4,7 @@
 public enum OutputFormat: String, Sendable, CaseIterable {
   /// A safetensors file with what docs/rsw-format.md adds.
   case rsw
+  /// A safetensors file.
   case safetensors
   /// What torch.save writes, and `torch.load` opens, with `weights_only` and `mmap` too.
   case torch

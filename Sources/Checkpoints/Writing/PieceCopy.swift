@@ -1,5 +1,6 @@
-// Copying what a file is made of to its places. A file takes one write at a time, so one thread writes, a megabyte after the
-// other, while the others compute the checksums of what was meant and of what the file holds now.
+// Copying what a file is made of to its places. A file takes one write at a time, so one thread writes, a block after the
+// other, while the others put the next ones together and compute the checksums of what was meant and of what the file
+// holds now.
 
 import CZlib
 
@@ -85,12 +86,19 @@ struct PieceCopy: Sendable {
     let range: Range<Int>
   }
 
+  /// What a block is to hold, and the checksums of its parts.
+  private struct Prepared {
+    let memory: BlockMemory
+    let checksums: [UInt32]
+  }
+
   /// What a thread does next.
   private enum Task {
-    /// Finding out what comes into a block.
+    /// Putting together what comes into a block.
     case prepare(Int)
-    case write(Int, [Bytes])
-    case check(Int, [Bytes])
+    case write(Int, Prepared)
+    /// Reading a block again.
+    case check(Int, [UInt32])
     /// Other threads do what can be done.
     case wait
     case end
@@ -101,10 +109,12 @@ struct PieceCopy: Sendable {
     var unprepared = 0
     var unwritten = 0
     /// What is prepared, by block.
-    var prepared: [Int: [Bytes]] = [:]
+    var prepared: [Int: Prepared] = [:]
+    /// Memory of blocks that are written.
+    var free: [BlockMemory] = []
     var isWriting = false
-    /// What is written and waits to be checked.
-    var unchecked: [(block: Int, parts: [Bytes])] = []
+    /// What is written and waits to be checked, with the checksums of its parts.
+    var unchecked: [(block: Int, checksums: [UInt32])] = []
     /// How many threads are at work.
     var working = 0
     /// What went wrong in the first of the blocks in which something did. Those before it are still prepared, so that a
@@ -113,12 +123,13 @@ struct PieceCopy: Sendable {
     var bytesDone = 0
   }
 
-  /// The size of a block. Blocks begin at multiples of it: writing a file in other pieces takes twice the time.
-  private static let blockSize = 1 << 20
-  /// How many blocks may be prepared and not written, and how many written and not checked: the memory that
-  /// converted tensors take.
-  private static let mostPrepared = 6
-  private static let mostUnchecked = 6
+  /// The size of a block. Blocks begin at multiples of it: writing a file in other pieces takes twice the time, and
+  /// only pages of this size are brought in at once when the file is read again.
+  private static let blockSize = 1 << 21
+  /// How many blocks may be prepared and not written: what takes memory.
+  private static let mostPrepared = 3
+  /// How many blocks may be written and not checked, which should still be in the cache then.
+  private static let mostUnchecked = 4
   /// How much of the source and of the file may be in this process's memory.
   private static let mostMapped = 1 << 23
   /// One writes, and two do all else faster than it writes.
@@ -129,6 +140,8 @@ struct PieceCopy: Sendable {
   private let output: OutputFile
   /// The file as it is read again.
   private let written: Bytes
+  /// The bytes of the largest block.
+  private let memorySize: Int
   private let state = Locked(State())
   /// Of each part of each block.
   private let checksums: Locked<[[UInt32]]>
@@ -155,6 +168,8 @@ struct PieceCopy: Sendable {
     let end = pieces.reduce(0) { max($0, $1.offset + $1.byteCount) }
     blocks = PieceCopy.blocks(of: pieces, end: end)
     checksums = Locked(blocks.map { [UInt32](repeating: 0, count: $0.parts.count) })
+    memorySize = min(end, PieceCopy.blockSize)
+    try output.reserve(end)
     written = try output.written(end)
   }
 
@@ -183,8 +198,8 @@ struct PieceCopy: Sendable {
       do throws(CheckpointError) {
         switch task {
         case .prepare(let index): try prepare(index)
-        case .write(let index, let parts): try write(index, parts)
-        case .check(let index, let parts): try check(index, parts)
+        case .write(let index, let prepared): try write(index, prepared)
+        case .check(let index, let checksums): try check(index, checksums)
         case .wait: sched_yield()  // the shortest sleep takes a third of the time of a block
         case .end: return
         }
@@ -199,14 +214,14 @@ struct PieceCopy: Sendable {
   private func next(_ state: inout State) -> Task {
     let end = state.failure?.block ?? blocks.count
     if state.failure == nil, !state.isWriting, state.unchecked.count < PieceCopy.mostUnchecked,
-      let parts = state.prepared.removeValue(forKey: state.unwritten)
+      let prepared = state.prepared.removeValue(forKey: state.unwritten)
     {
       state.isWriting = true
       state.working += 1
       state.unwritten += 1
-      return .write(state.unwritten - 1, parts)
+      return .write(state.unwritten - 1, prepared)
     }
-    // The writer must not wait; then comes what gives memory back.
+    // The writer must not wait; then comes what is still in the cache.
     let ahead = state.unprepared - state.unwritten
     let mayPrepare = state.unprepared < end && (ahead < PieceCopy.mostPrepared || state.failure != nil)
     if mayPrepare, ahead < 2 || state.unchecked.isEmpty {
@@ -215,9 +230,9 @@ struct PieceCopy: Sendable {
       return .prepare(state.unprepared - 1)
     }
     if state.failure == nil, !state.unchecked.isEmpty {
-      let (block, parts) = state.unchecked.removeFirst()
+      let (block, checksums) = state.unchecked.removeFirst()
       state.working += 1
-      return .check(block, parts)
+      return .check(block, checksums)
     }
     let isDone = state.failure != nil || state.unwritten == blocks.count
     return isDone && state.unprepared >= end && state.working == 0 ? .end : .wait
@@ -235,13 +250,24 @@ struct PieceCopy: Sendable {
   }
 
   private func prepare(_ index: Int) throws(CheckpointError) {
-    var parts: [Bytes] = []
-    for part in blocks[index].parts {
+    let block = blocks[index]
+    let memory = state.withLock { $0.free.popLast() } ?? BlockMemory(count: memorySize)
+    var sums: [UInt32] = []
+    var end = block.range.lowerBound
+    for part in block.parts {
       let bytes = try pieces[part.piece].bytes(in: part.range)
-      bytes.prefetch()
-      parts.append(bytes)
+      let place = place(part)
+      memory.clear(end - block.range.lowerBound..<place.lowerBound - block.range.lowerBound)
+      do throws(CheckpointError) {
+        sums.append(try memory.copy(bytes, to: place.lowerBound - block.range.lowerBound))
+      } catch {
+        throw error.forTensor(pieces[part.piece].name)
+      }
+      end = place.upperBound
     }
-    state.withLock { [parts] state in if state.failure == nil { state.prepared[index] = parts } }
+    memory.clear(end - block.range.lowerBound..<block.range.count)
+    let prepared = Prepared(memory: memory, checksums: sums)
+    state.withLock { state in if state.failure == nil { state.prepared[index] = prepared } }
   }
 
   /// The place of a part in the file.
@@ -250,34 +276,28 @@ struct PieceCopy: Sendable {
     return start + part.range.lowerBound..<start + part.range.upperBound
   }
 
-  private func write(_ index: Int, _ parts: [Bytes]) throws(CheckpointError) {
+  private func write(_ index: Int, _ prepared: Prepared) throws(CheckpointError) {
     defer { state.withLock { $0.isWriting = false } }
-    let block = blocks[index]
-    var runs: [Bytes] = []
-    var end = block.range.lowerBound
-    for (part, bytes) in zip(block.parts, parts) {
-      let place = place(part)
-      runs += [Bytes.zeros(place.lowerBound - end), bytes]
-      end = place.upperBound
+    let range = blocks[index].range
+    try unsafe prepared.memory.withUnsafeBytes(range.count) { bytes throws(CheckpointError) in
+      try unsafe output.write(bytes, at: range.lowerBound)
     }
-    runs.append(Bytes.zeros(block.range.upperBound - end))
-    try output.write(runs.filter { $0.count > 0 }, at: block.range.lowerBound)
-    state.withLock { $0.unchecked.append((index, parts)) }
+    state.withLock { state in
+      state.free.append(prepared.memory)
+      state.unchecked.append((index, prepared.checksums))
+    }
   }
 
-  private func check(_ index: Int, _ parts: [Bytes]) throws(CheckpointError) {
+  private func check(_ index: Int, _ sums: [UInt32]) throws(CheckpointError) {
     let block = blocks[index]
-    var sums: [UInt32] = []
-    for (part, bytes) in zip(block.parts, parts) {
-      let checksum = crc32(bytes)
+    for (part, checksum) in zip(block.parts, sums) {
       let place = place(part)
       guard let copy = written.slice(place.lowerBound, place.count), crc32(copy) == checksum else {
         throw OutputFile.failure.forTensor(pieces[part.piece].name)
       }
-      sums.append(checksum)
     }
-    checksums.withLock { [sums] in $0[index] = sums }
-    let size = parts.reduce(0) { $0 + $1.count }
+    checksums.withLock { $0[index] = sums }
+    let size = block.parts.reduce(0) { $0 + $1.range.count }
     let done = state.withLock { state in
       state.bytesDone += size
       return state.bytesDone

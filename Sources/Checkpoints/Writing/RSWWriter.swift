@@ -10,6 +10,7 @@ extension RSWMetadata {
       metadata.append(("source", String(source.path.split(separator: "/").last ?? "")))
       metadata.append(("source_bytes", String(source.byteCount)))
     }
+    if let labels = options.source?.metadata.first(where: { $0.name == "labels" }) { metadata.append(labels) }
     if let architecture = options.architecture { metadata.append(("architecture", architecture)) }
     let sums = JSON.object(zip(names, checksums).map { ($0, .string(hex($1))) })
     metadata.append(("crc32", sums.text()))

@@ -15,25 +15,25 @@ import Vectors
 struct GateStep {
   private let parts: PixelParts
   private let channels: Int
-  private let floor: Float
+  private let bounds: Bounds
 
-  init(pixels: Int, channels: Int, images: Int, threads: Int, floor: Float) {
+  init(pixels: Int, channels: Int, images: Int, threads: Int, bounds: Bounds) {
     parts = PixelParts(pixels: pixels, images: images, threads: threads)
-    (self.channels, self.floor) = (channels, floor)
+    (self.channels, self.bounds) = (channels, bounds)
   }
 
-  /// `output = max(input · gate + residual, floor)`; the output may be where the input or the residual is.
+  /// `output = input · gate + residual`, within the bounds; the output may be where the input or the residual is.
   func run(
     _ pass: StepContext, images: Int, _ input: ConstantFloats, gate: ConstantFloats,
     residual: ConstantFloats?,
     to output: Floats
   ) {
-    let (parts, channels, floor, affine) = (parts, channels, floor, pass.kernels.affine)
+    let (parts, channels, bounds, affine) = (parts, channels, bounds, pass.kernels.affine)
     parts.forEach(images: images, pass.crew) { image, _, pixels in
       let start = (image * parts.pixels + pixels.lowerBound) * channels
       affine(
         input + start, pixels.count, channels, gate + image * channels, nil, residual.map { $0 + start },
-        floor,
+        bounds,
         output + start)
     }
   }

@@ -8,11 +8,11 @@ import Vectors
 struct GroupNormStep {
   private let norm: GroupNormalization
   private let parts: PixelParts
-  private let floor: Float
+  private let bounds: Bounds
 
-  init(_ norm: GroupNormalization, pixels: Int, images: Int, threads: Int, floor: Float) {
+  init(_ norm: GroupNormalization, pixels: Int, images: Int, threads: Int, bounds: Bounds) {
     self.norm = norm
-    self.floor = floor
+    self.bounds = bounds
     parts = PixelParts(pixels: pixels, images: images, threads: threads)
   }
 
@@ -22,12 +22,12 @@ struct GroupNormStep {
   /// The parts', then a center, a factor and a shift for each channel of each image.
   func scratchCount(images: Int) -> Int { images * (parts.count * partCount + 3 * norm.channels) }
 
-  /// `output = max(normalised input + residual, floor)`; the output may be where one of them is.
+  /// `output = normalised input + residual`, within the bounds; the output may be where one of them is.
   func run(
     _ pass: StepContext, images: Int, _ weights: PackedWeights, _ input: ConstantFloats,
     residual: ConstantFloats?, to output: Floats
   ) {
-    let (parts, channels, floor) = (parts, norm.channels, floor)
+    let (parts, channels, bounds) = (parts, norm.channels, bounds)
     let (scratch, kernels) = (pass.scratch, pass.kernels)
     let (partCount, imageCount) = (partCount, parts.pixels * channels)
     parts.forEach(images: images, pass.crew) { image, part, pixels in
@@ -52,7 +52,7 @@ struct GroupNormStep {
       let centers = factors + 3 * image * channels
       kernels.normalize(
         input + start, pixels.count, channels, centers, centers + channels, centers + 2 * channels,
-        residual.map { $0 + start }, floor, output + start)
+        residual.map { $0 + start }, bounds, output + start)
     }
   }
 

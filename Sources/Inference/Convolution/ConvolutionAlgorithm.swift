@@ -1,11 +1,15 @@
 // Which way a convolution is computed: all ways, where each can be used, and what each costs.
 
+import NN
+
 /// A way to compute a convolution.
 package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// One matrix product on the input as it lies: ``DirectConvolution``.
   case direct
   /// Matrix products on blocks of a matrix that is made from the input: ``Im2colConvolution``.
   case im2col
+  /// Each channel by itself: ``DepthwiseConvolution``.
+  case depthwise
   /// F(2×2, 3×3): ``WinogradConvolution`` with tiles of 2 × 2 outputs.
   case winograd2
   /// F(4×4, 3×3): ``WinogradConvolution`` with tiles of 4 × 4 outputs.
@@ -14,28 +18,31 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// The side of a tile's outputs, for Winograd's algorithms.
   var tile: Int? {
     switch self {
-    case .direct, .im2col: nil
+    case .direct, .im2col, .depthwise: nil
     case .winograd2: 2
     case .winograd4: 4
     }
   }
 
   /// Whether a layer can be computed this way.
-  func applies(to geometry: ConvolutionGeometry) -> Bool {
-    switch self {
-    case .direct: geometry.kernel == 1 && geometry.stride == 1 && geometry.padding == 0
+  func applies(to convolution: Convolution) -> Bool {
+    let window = convolution.window
+    return switch self {
+    case .direct: window.kernel == 1 && window.stride == 1 && window.padding == 0
     case .im2col: true
-    case .winograd2, .winograd4:
-      geometry.kernel == 3 && geometry.stride == 1 && geometry.dilation == 1
+    case .depthwise: convolution.groups == convolution.inChannels
+    case .winograd2, .winograd4: window.kernel == 3 && window.stride == 1 && window.dilation == 1
     }
   }
 
   /// The cheapest way for a layer.
   ///
   /// - Parameters:
+  ///   - groups: as they are multiplied: ``NN/Convolution/groups(_:)``.
   ///   - images: how many the step computes at once.
   static func choice(
-    for geometry: ConvolutionGeometry, groups: Int, images: Int, _ options: PlanOptions
+    for convolution: Convolution, _ geometry: ConvolutionGeometry, groups: Int, images: Int,
+    _ options: PlanOptions
   ) -> ConvolutionAlgorithm {
     func cost(_ algorithm: ConvolutionAlgorithm) -> Double {
       algorithm.cost(
@@ -44,7 +51,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     return
       allCases
       .filter {
-        $0.applies(to: geometry) && ($0 != .winograd4 || options.accuracy == .standard)
+        $0.applies(to: convolution) && ($0 != .winograd4 || options.accuracy == .standard)
       }
       .min { cost($0) < cost($1) } ?? .im2col
   }
@@ -59,6 +66,12 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   private func cost(_ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int) -> Double {
     let (inputs, outputs) = (geometry.inChannels, geometry.outChannels)
     let pixels = images * geometry.outPixels
+    if self == .depthwise {
+      let repeated =
+        outputs > inputs ? images * geometry.outHeight * geometry.kernel * geometry.inWidth * outputs : 0
+      let products = ConvolutionAlgorithm.productsOfADepthwiseOne * Double(geometry.taps * pixels * outputs)
+      return (products + ConvolutionAlgorithm.productsOfACopy * Double(repeated)) / Double(threads)
+    }
     var (matrices, rows) = (geometry.taps, pixels)
     var copied = self == .direct ? 0 : geometry.taps * pixels * inputs
     if let tile {
@@ -76,6 +89,9 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   private static let rowsOfWeights = 8.0
   /// Measured: an element takes about as long to be transformed as so many multiplications.
   private static let productsOfACopy = 6.0
+  /// Measured on Zen 3 in MobileNetV2: without a matrix a multiplication takes a load of its own, and as long as
+  /// so many in a product.
+  private static let productsOfADepthwiseOne = 4.0
   /// F(4×4) is less exact and its weights take more memory, so it has to be better by a tenth.
   private static let handicap = 1.1
 }

@@ -10,17 +10,20 @@ struct ConvolutionStep {
   let groups: Int
   let algorithm: ConvolutionAlgorithm
   let engine: MatrixEngine
-  /// What results are raised to: 0 with a ReLU, else -infinity.
-  let floor: Float
+  /// The activation at the end.
+  let bounds: Bounds
 
-  init(_ geometry: ConvolutionGeometry, groups: Int, floor: Float, images: Int, _ options: PlanOptions) {
-    (self.geometry, self.groups, self.floor) = (geometry, groups, floor)
+  init(
+    _ geometry: ConvolutionGeometry, _ convolution: Convolution, bounds: Bounds, images: Int,
+    _ options: PlanOptions
+  ) {
+    (self.geometry, self.bounds) = (geometry, bounds)
+    groups = convolution.groups(options.engine)
     engine = options.engine
-    if let forced = options.algorithm, forced.applies(to: geometry) {
+    if let forced = options.algorithm, forced.applies(to: convolution) {
       algorithm = forced
     } else {
-      algorithm = .choice(
-        for: geometry, groups: groups, images: images, options)
+      algorithm = .choice(for: convolution, geometry, groups: groups, images: images, options)
     }
   }
 
@@ -29,6 +32,7 @@ struct ConvolutionStep {
     switch algorithm {
     case .direct: DirectConvolution.run(self, pass, data)
     case .im2col: Im2colConvolution.run(self, pass, data)
+    case .depthwise: DepthwiseConvolution.run(self, pass, data)
     case .winograd2, .winograd4:
       WinogradConvolution(self, images: data.images, threads: pass.threads)?.run(pass, data)
     }
@@ -39,6 +43,7 @@ struct ConvolutionStep {
     switch algorithm {
     case .direct: 0
     case .im2col: Im2colConvolution.scratchCount(self, images: images, threads: threads)
+    case .depthwise: DepthwiseConvolution.scratchCount(self, threads: threads)
     case .winograd2, .winograd4:
       WinogradConvolution(self, images: images, threads: threads)?.scratchCount ?? 0
     }
@@ -73,7 +78,7 @@ struct ConvolutionStep {
       rows: rows.count, columns: columns, left: left, leftStride: stride,
       weights: data.weights.matrix.start + group * layout.count, layout: layout,
       bias: ConstantFloats(data.weights.bias.start) + firstColumn,
-      residual: data.residual.map { $0 + start }, floor: floor, target: data.output + start,
+      residual: data.residual.map { $0 + start }, bounds: bounds, target: data.output + start,
       stride: geometry.outChannels
     )
     .run(kernels)

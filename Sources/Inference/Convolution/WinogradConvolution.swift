@@ -191,7 +191,7 @@ struct WinogradConvolution {
           }
           transform(
             m + (index - first) * channels, stride, channels, ConstantFloats(data.weights.bias.start),
-            data.residual == nil ? nil : UnsafePointer(residuals), step.floor, pixels, own)
+            data.residual == nil ? nil : UnsafePointer(residuals), step.bounds, pixels, own)
         }
       }
     }

@@ -48,19 +48,19 @@ struct MatrixProduct {
   var bias: ConstantFloats?
   /// Added to the result, and lies as the target does; may be the target.
   var residual: ConstantFloats?
-  /// What results are raised to.
-  var floor = -Float.infinity
+  /// What results are limited to.
+  var bounds = Bounds.none
   let target: Floats
   /// From one row of the target to the next.
   let stride: Int
 
-  /// `target = max(left · weights + bias + residual, floor)`
+  /// `target = max(left · weights + bias + residual, bounds)`
   func run(_ kernels: VectorKernels) {
     let weights = weights + layout.place(columns.lowerBound)
     switch layout.engine {
     case .native:
       kernels.multiply(
-        left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, floor, target, stride)
+        left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, bounds, target, stride)
     case .blas:
       let residualIsInPlace = residual.map { $0 == ConstantFloats(target) } ?? false
       cblas_sgemm(
@@ -69,7 +69,7 @@ struct MatrixProduct {
         residualIsInPlace ? 1 : 0, target, blasint(stride))
       if let bias {
         kernels.epilogue(
-          target, rows, columns.count, stride, bias, residualIsInPlace ? nil : residual, floor)
+          target, rows, columns.count, stride, bias, residualIsInPlace ? nil : residual, bounds)
       }
     }
   }

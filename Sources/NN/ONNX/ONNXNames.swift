@@ -70,6 +70,7 @@ extension Operation {
     case .batchNorm2d, .groupNorm: "norm"
     case .linear: "linear"
     case .relu: "relu"
+    case .relu6: "relu6"
     case .sigmoid: "sigmoid"
     case .add: "add"
     case .multiply: "mul"

@@ -25,6 +25,9 @@ extension ONNXBuilder {
     switch operation {
     case .input: break
     case .relu: nodes.append(only("Relu"))
+    case .relu6:
+      append(
+        name, "Clip", [x, constant(name + ".min", [], [0]), constant(name + ".max", [], [6])], output)
     case .sigmoid: nodes.append(only("Sigmoid"))
     case .add: nodes.append(only("Add"))
     case .multiply: nodes.append(only("Mul"))
@@ -74,6 +77,7 @@ extension ONNXBuilder {
   private mutating func add(
     _ convolution: Convolution, _ x: String, _ name: String, _ output: String
   ) throws(InputError) {
+    try convolution.checkGroups()
     let (window, groups) = (convolution.window, convolution.groups)
     try parameter(
       convolution.weight,

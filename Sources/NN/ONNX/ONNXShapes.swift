@@ -48,7 +48,7 @@ extension Operation {
   /// What is known of the result's shape for an input of shape `x`.
   fileprivate func shape(of x: [Int?]) -> [Int?] {
     switch self {
-    case .input, .batchNorm2d, .groupNorm, .relu, .sigmoid, .add, .multiply, .channelConvolution: x
+    case .input, .batchNorm2d, .groupNorm, .relu, .relu6, .sigmoid, .add, .multiply, .channelConvolution: x
     case .conv2d(let convolution): [x[0], convolution.outChannels, nil, nil]
     case .subsample(let subsampling): [x[0], subsampling.outChannels, nil, nil]
     case .maxPool2d, .avgPool2d, .avgPool2dSame, .blurPool2d: [x[0], x[1], nil, nil]

@@ -1,0 +1,12 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "Features",
+  platforms: [.macOS(.v15)],
+  dependencies: [.package(name: "rsw", path: "../..")],
+  targets: [
+    .executableTarget(name: "nearest-mean", dependencies: [.product(name: "ResNets", package: "rsw")])
+  ],
+  swiftLanguageModes: [.v6]
+)
