@@ -36,14 +36,15 @@ extension Model where Root == ResidualNetwork {
     do {
       try load(stateDict, ignoring: isOther ? .head : [])
     } catch {
+      let report = error.report
       throw FetchError(
         .wrongContent,
-        "\(file) does not hold the weights of \(published.network): remove it, and it is downloaded again. \(error)"
+        "\(printable(file)) does not hold the weights of \(published.network) (\(report.missing.count) missing, \(report.unexpected.count) unexpected, \(report.mismatched.count) mismatched keys): remove it, and it is downloaded again."
       )
     }
   }
 
-  /// ResNet-18, arXiv 1512.03385, with published weights: see init(pretrained:classes:cache:progress:).
+  /// ResNet-18, arXiv 1512.03385, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func resnet18(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -51,7 +52,7 @@ extension Model where Root == ResidualNetwork {
     try ResNet(pretrained: .of("resnet18", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// ResNet-34, arXiv 1512.03385, with published weights: see init(pretrained:classes:cache:progress:).
+  /// ResNet-34, arXiv 1512.03385, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func resnet34(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -59,7 +60,7 @@ extension Model where Root == ResidualNetwork {
     try ResNet(pretrained: .of("resnet34", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// ResNet-50, arXiv 1512.03385, with published weights: see init(pretrained:classes:cache:progress:).
+  /// ResNet-50, arXiv 1512.03385, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func resnet50(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -67,7 +68,7 @@ extension Model where Root == ResidualNetwork {
     try ResNet(pretrained: .of("resnet50", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// ResNet-101, arXiv 1512.03385, with published weights: see init(pretrained:classes:cache:progress:).
+  /// ResNet-101, arXiv 1512.03385, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func resnet101(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -75,7 +76,7 @@ extension Model where Root == ResidualNetwork {
     try ResNet(pretrained: .of("resnet101", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// ResNet-152, arXiv 1512.03385, with published weights: see init(pretrained:classes:cache:progress:).
+  /// ResNet-152, arXiv 1512.03385, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func resnet152(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -83,7 +84,7 @@ extension Model where Root == ResidualNetwork {
     try ResNet(pretrained: .of("resnet152", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// ResNeXt-50 32x4d, arXiv 1611.05431, with published weights: see init(pretrained:classes:cache:progress:).
+  /// ResNeXt-50 32x4d, arXiv 1611.05431, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func resnext50_32x4d(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -92,7 +93,7 @@ extension Model where Root == ResidualNetwork {
       pretrained: .of("resnext50_32x4d", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// ResNeXt-101 32x8d, arXiv 1611.05431, with published weights: see init(pretrained:classes:cache:progress:).
+  /// ResNeXt-101 32x8d, arXiv 1611.05431, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func resnext101_32x8d(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -101,7 +102,7 @@ extension Model where Root == ResidualNetwork {
       pretrained: .of("resnext101_32x8d", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// ResNeXt-101 64x4d, arXiv 1611.05431, with published weights: see init(pretrained:classes:cache:progress:).
+  /// ResNeXt-101 64x4d, arXiv 1611.05431, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func resnext101_64x4d(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -110,7 +111,7 @@ extension Model where Root == ResidualNetwork {
       pretrained: .of("resnext101_64x4d", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// Wide ResNet-50-2, arXiv 1605.07146, with published weights: see init(pretrained:classes:cache:progress:).
+  /// Wide ResNet-50-2, arXiv 1605.07146, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func wide_resnet50_2(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil
@@ -119,7 +120,7 @@ extension Model where Root == ResidualNetwork {
       pretrained: .of("wide_resnet50_2", weights), classes: classes, cache: cache, progress: progress)
   }
 
-  /// Wide ResNet-101-2, arXiv 1605.07146, with published weights: see init(pretrained:classes:cache:progress:).
+  /// Wide ResNet-101-2, arXiv 1605.07146, with published weights: see ``init(pretrained:classes:cache:progress:)``.
   public static func wide_resnet101_2(
     pretrained weights: PretrainedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),
     progress: DownloadProgress.Handler? = nil

@@ -190,14 +190,14 @@ private final class DownloadDisplay {
     guard draws, isDue || progress.bytes == progress.total else { return }
     lastDrawn = now
     guard let total = progress.total else {
-      Terminal.draw(progress: 0, of: 1, remark: "\(name): \(byteSize(progress.bytes))")
+      Terminal.draw(progress: 0, of: 1, remark: byteSize(progress.bytes))
       return
     }
-    var remark = "\(name): \(byteSize(progress.bytes)) of \(byteSize(total))"
+    var remark = "\(byteSize(progress.bytes)) of \(byteSize(total))"
     let seconds = (now - start.time) / .seconds(1)
     if seconds > 1, progress.bytes > start.bytes {
       let rate = Double(progress.bytes - start.bytes) / seconds
-      remark += ", \(byteSize(Int(rate)))/s, \(Int(Double(total - progress.bytes) / rate)) s left"
+      remark += ", \(byteSize(Int(rate)))/s, \(Int(Double(max(0, total - progress.bytes)) / rate)) s"
     }
     Terminal.draw(progress: progress.bytes, of: total, remark: remark)
   }
