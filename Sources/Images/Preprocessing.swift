@@ -35,14 +35,15 @@ public struct Preprocessing: Sendable, Equatable {
   /// Prepares an image.
   ///
   /// - Returns: float32 of shape `[1, 3, crop, crop]`.
-  /// - Throws: ``CheckpointError`` when the image can't be decoded.
+  /// - Throws: ``CheckpointError`` when the image can't be decoded, or the sizes are not between 1 and ``largestSize``.
   public func callAsFunction(_ image: ImageFile) throws(CheckpointError) -> Tensor {
+    try checkSizes()
     var values = [Float](repeating: 0, count: count)
     try self(image, to: &values, at: 0)
     return try Tensor(shape: [1, 3, crop, crop], values)
   }
 
-  /// Prepares an image and writes its values to `target` from `offset` on.
+  /// Prepares an image and writes its ``count`` values to `target` from `offset` on; there has to be room.
   ///
   /// - Throws: ``CheckpointError`` when the image can't be decoded.
   public func callAsFunction(
@@ -60,12 +61,7 @@ public struct Preprocessing: Sendable, Equatable {
 
   /// The pixels after resizing and cropping: four bytes each, red, green, blue and another one.
   package func pixels(of image: ImageFile) throws(CheckpointError) -> [UInt8] {
-    guard (1...Preprocessing.largestSize).contains(resize), (1...Preprocessing.largestSize).contains(crop)
-    else {
-      throw CheckpointError(
-        .limitExceeded,
-        "can't be made \(resize) and \(crop) pixels large: 1 to \(Preprocessing.largestSize) can.")
-    }
+    try checkSizes()
     let size = resizedSize(width: image.width, height: image.height)
     let (columns, rows) = (Crop(of: size.width, to: crop), Crop(of: size.height, to: crop))
     let orientation = image.orientation
@@ -108,6 +104,15 @@ public struct Preprocessing: Sendable, Equatable {
       }
     }
     return result
+  }
+
+  private func checkSizes() throws(CheckpointError) {
+    guard (1...Preprocessing.largestSize).contains(resize), (1...Preprocessing.largestSize).contains(crop)
+    else {
+      throw CheckpointError(
+        .limitExceeded,
+        "can't be made \(resize) and \(crop) pixels large: 1 to \(Preprocessing.largestSize) can.")
+    }
   }
 
   /// The size after resizing, as torchvision cuts off what is no whole pixel.

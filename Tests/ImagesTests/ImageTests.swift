@@ -92,7 +92,7 @@ import Testing
     #expect(error.description.contains(bad.words), "\(error)")
   }
 
-  @Test(arguments: [(0, 224), (256, 0), (5000, 224), (256, 5000), (-1, -1)])
+  @Test(arguments: [(0, 224), (256, 0), (5000, 224), (256, 5000), (-1, -1), (256, .max)])
   func sizesThatNoModelTakesAreErrors(_ resize: Int, _ crop: Int) throws {
     let image = try image("444.jpg")
     #expect(throws: CheckpointError.self) { try Preprocessing(resize: resize, crop: crop)(image) }

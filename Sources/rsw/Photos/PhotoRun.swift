@@ -37,6 +37,9 @@ struct PhotoRun {
   /// More images at once take more memory and are no faster.
   private static var usualBatch: Int { 4 }
 
+  /// Prepared images of a batch take a gigabyte at most.
+  private static var mostValues: Int { 1 << 28 }
+
   /// Runs the model on all images.
   ///
   /// - Parameters:
@@ -49,7 +52,8 @@ struct PhotoRun {
   ) throws {
     guard !paths.isEmpty else { return }
     let threads = network.threadCount
-    let batch = min(batch ?? PhotoRun.usualBatch, (paths.count + threads - 1) / threads)
+    let most = max(1, PhotoRun.mostValues / preprocessing.count)
+    let batch = min(batch ?? PhotoRun.usualBatch, (paths.count + threads - 1) / threads, most)
     let workers = min(threads, (paths.count + batch - 1) / batch)
     var network = network
     network.threadCount = max(1, threads / workers)
