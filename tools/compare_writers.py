@@ -29,7 +29,8 @@ NUMPY_DTYPES = {
 }  # fmt: skip
 # The dtypes that safetensors' Python reader knows
 DTYPES = NUMPY_DTYPES | {
-    "bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
+    "bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu",
+    "float4_e2m1fn_x2",
 }  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def numpy_content(path):
 FORMATS = {
     "rsw": (safetensors_content, DTYPES),
     "safetensors": (safetensors_content, DTYPES),
-    "pth": (torch_content, DTYPES | {"complex128", "complex32", "float8_e8m0fnu", "float4_e2m1fn_x2"}),
+    "pth": (torch_content, DTYPES | {"complex128", "complex32"}),
     "npz": (numpy_content, NUMPY_DTYPES),
 }
 

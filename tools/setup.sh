@@ -30,6 +30,13 @@ require_browser() {
   install_packages chromium fonts-dejavu-core
 }
 
+# The shells whose completions tools/check_completions tries
+require_shells() {
+  local missing=() shell
+  for shell in bash zsh fish; do command -v "$shell" >/dev/null 2>&1 || missing+=("$shell"); done
+  [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
 # install_packages PACKAGE...
 install_packages() {
   local missing=("$@")

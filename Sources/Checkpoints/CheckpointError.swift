@@ -72,7 +72,8 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     if let key { places.append("tensor \(quoted(key))") }
     if let offset { places.append("byte \(offset)") }
     let place = places.isEmpty ? "" : places.joined(separator: ", ") + ": "
-    return (file.map { printable($0) + ": " } ?? "") + place + message
+    // An empty name can be seen in quotes only.
+    return (file.map { ($0.isEmpty ? quoted($0) : printable($0)) + ": " } ?? "") + place + message
   }
 
   /// The same error with the file it concerns.

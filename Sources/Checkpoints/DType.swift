@@ -99,6 +99,8 @@ public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
     case .uint8: "U8"
     case .bool: "BOOL"
     case .complex64: "C64"
+    case .float8_e8m0fnu: "F8_E8M0"
+    case .float4_e2m1fn_x2: "F4"
     default: nil
     }
   }
@@ -107,14 +109,8 @@ public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
     uniqueKeysWithValues: allCases.compactMap { type in type.safetensorsName.map { ($0, type) } })
 
   package init?(safetensorsName name: String) {
-    switch name {
-    // In the format, but Python's reader has no type for them.
-    case "F8_E8M0": self = .float8_e8m0fnu
-    case "F4": self = .float4_e2m1fn_x2
-    default:
-      guard let type = DType.bySafetensorsName[name] else { return nil }
-      self = type
-    }
+    guard let type = DType.bySafetensorsName[name] else { return nil }
+    self = type
   }
 
   /// The types that PyTorch's typed storage classes hold.

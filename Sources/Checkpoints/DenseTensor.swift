@@ -12,9 +12,9 @@ extension Tensor {
       guard let quantization else { return self }
       return try dequantized(quantization, limits)
     case .nested, .jagged, .meta: throw layout.error
-    case .sparseCOO: return try denseFromCoordinates(limits)
-    case .sparseCSR, .sparseBSR: return try denseFromCompressed("crow_indices", "col_indices", limits)
-    case .sparseCSC, .sparseBSC: return try denseFromCompressed("ccol_indices", "row_indices", limits)
+    case .sparseCOO: return try assembled(CoordinateParts(self), limits)
+    case .sparseCSR, .sparseBSR, .sparseCSC, .sparseBSC:
+      return try assembled(CompressedParts(self), limits)
     }
   }
 
@@ -56,7 +56,7 @@ extension Tensor {
     let lengths = components.contains { $0.name == "lengths" } ? try component("lengths").ints() : nil
     guard let rows = values.shape.first, let rowStride = values.strides.first, !offsets.isEmpty,
       lengths.map({ $0.count == offsets.count - 1 }) ?? true
-    else { throw Tensor.mismatchedParts(self) }
+    else { throw mismatchedParts }
     var parts: [Tensor] = []
     for (index, (start, next)) in zip(offsets, offsets.dropFirst()).enumerated() {
       guard 0 <= start, start <= next, next <= rows, lengths.map({ 0...(next - start) ~= $0[index] }) ?? true
@@ -114,87 +114,10 @@ extension Tensor {
 
   // MARK: Sparse
 
-  /// Puts each value at its coordinates; values at the same coordinates add up.
-  private func denseFromCoordinates(_ limits: Limits) throws(CheckpointError) -> Tensor {
-    let (indices, values) = (try component("indices"), try component("values"))
-    guard indices.shape.count == 2, let count = values.shape.first, indices.shape[1] == count,
-      indices.shape[0] <= shape.count, values.shape.dropFirst().elementsEqual(shape[indices.shape[0]...])
-    else { throw Tensor.mismatchedParts(self) }
-    let sparseShape = Array(shape[..<indices.shape[0]])
-    let coordinates = try indices.ints()
-    let source = try values.contiguousBytes(limits: limits)
+  private func assembled(_ parts: some SparseParts, _ limits: Limits) throws(CheckpointError) -> Tensor {
     var assembly = try DenseAssembly(self, limits)
-    let pieceSize = (Tensor.product(Array(shape[sparseShape.count...])) ?? 0) &* dtype.size
-    guard pieceSize > 0 else { return try assembly.tensor() }
-    for number in 0..<count {
-      var place = 0
-      for dimension in sparseShape.indices {
-        let coordinate = coordinates[dimension * count + number]
-        guard coordinate >= 0, coordinate < sparseShape[dimension] else {
-          throw Tensor.coordinateOutOfRange(coordinate, sparseShape[dimension])
-        }
-        // Wrapping: only a tensor without elements can have sizes whose product overflows.
-        place = place &* sparseShape[dimension] &+ coordinate
-      }
-      try assembly.add(source, from: number &* pieceSize, to: place &* pieceSize, count: pieceSize)
-    }
-    return try assembly.tensor()
-  }
-
-  /// Expands compressed rows (`crow_indices`) or columns (`ccol_indices`), of values or of blocks.
-  private func denseFromCompressed(
-    _ compressedName: String, _ plainName: String, _ limits: Limits
-  ) throws(CheckpointError) -> Tensor {
-    let (compressed, plain) = (try component(compressedName), try component(plainName))
-    let values = try component("values")
-    let batchRank = compressed.shape.count - 1
-    let blockRank = layout == .sparseBSR || layout == .sparseBSC ? 2 : 0
-    guard batchRank >= 0, shape.count >= batchRank + 2, plain.shape.count == batchRank + 1,
-      values.shape.count == shape.count - 1 + blockRank
-    else { throw Tensor.mismatchedParts(self) }
-    let (batch, count) = (Array(shape[..<batchRank]), plain.shape[batchRank])
-    let block = blockRank == 0 ? [1, 1] : Array(values.shape[batchRank + 1..<batchRank + 3])
-    let denseShape = Array(shape[(batchRank + 2)...])
-    let (rows, columns) = (shape[batchRank], shape[batchRank + 1])
-    guard block[0] > 0, block[1] > 0, rows.isMultiple(of: block[0]), columns.isMultiple(of: block[1]),
-      compressed.shape.dropLast().elementsEqual(batch),
-      compressed.shape[batchRank] - 1
-        == (compressedName == "crow_indices" ? rows / block[0] : columns / block[1]),
-      plain.shape == batch + [count],
-      values.shape == batch + [count] + (blockRank == 0 ? [] : block) + denseShape
-    else { throw Tensor.mismatchedParts(self) }
-
-    let (starts, others) = (try compressed.ints(), try plain.ints())
-    let source = try values.contiguousBytes(limits: limits)
-    var assembly = try DenseAssembly(self, limits)
-    let pieceSize = (Tensor.product(denseShape) ?? 0) &* dtype.size
-    guard pieceSize > 0 else { return try assembly.tensor() }
-    let lines = compressed.shape[batchRank] - 1
-    let otherLines = compressedName == "crow_indices" ? columns / block[1] : rows / block[0]
-    for batchIndex in 0..<(Tensor.product(batch) ?? 0) {
-      for line in 0..<lines {
-        let (start, end) = (
-          starts[batchIndex * (lines + 1) + line], starts[batchIndex * (lines + 1) + line + 1]
-        )
-        guard line > 0 || start == 0, line < lines - 1 || end == count, 0 <= start, start <= end, end <= count
-        else {
-          throw CheckpointError(.malformed, "has \(compressedName) that do not increase. Get the file again.")
-        }
-        for number in start..<end {
-          let other = others[batchIndex * count + number]
-          guard other >= 0, other < otherLines else { throw Tensor.coordinateOutOfRange(other, otherLines) }
-          let (row, column) = compressedName == "crow_indices" ? (line, other) : (other, line)
-          for blockRow in 0..<block[0] {
-            for blockColumn in 0..<block[1] {
-              let from = ((batchIndex * count + number) * block[0] + blockRow) * block[1] + blockColumn
-              let to =
-                (batchIndex &* rows &+ row * block[0] + blockRow) &* columns &+ column * block[1]
-                + blockColumn
-              try assembly.add(source, from: from * pieceSize, to: to &* pieceSize, count: pieceSize)
-            }
-          }
-        }
-      }
+    try parts.forEachPiece(limits) { (source, from, to, count) throws(CheckpointError) in
+      try assembly.add(source, from: from, to: to, count: count)
     }
     return try assembly.tensor()
   }
@@ -208,17 +131,6 @@ extension Tensor {
         "is \(dtype) \(shape), more than \(limits.expandedBytes) bytes when dense; raise Limits.expandedBytes if you want it."
       )
     }
-  }
-
-  private static func mismatchedParts(_ tensor: Tensor) -> CheckpointError {
-    let parts = tensor.components.map { "\($0.name) \($0.tensor.shape)" }.joined(separator: ", ")
-    return CheckpointError(
-      .malformed, "is \(tensor.layout) \(tensor.shape), but its parts are \(parts). Get the file again.")
-  }
-
-  private static func coordinateOutOfRange(_ coordinate: Int, _ size: Int) -> CheckpointError {
-    CheckpointError(
-      .malformed, "has a value at index \(coordinate) of a dimension of \(size). Get the file again.")
   }
 }
 

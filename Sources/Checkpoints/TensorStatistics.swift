@@ -1,5 +1,13 @@
 // What can be said of a tensor's values in a few numbers.
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// Statistics of a tensor's values; of their magnitudes where they are complex.
 public struct TensorStatistics: Sendable {
   /// How many finite values lie in parts of equal width between the smallest and the largest.
@@ -60,23 +68,35 @@ public struct TensorStatistics: Sendable {
     distinct = seen?.count
     guard let minimum, let maximum else { return }
     let finite = Double(count - nans - infinities)
-    let mean = sum / finite
-    self.mean = mean
 
-    // Halves, as the whole width may be too large for a Double.
-    let width = (maximum / 2 - minimum / 2) / Double(max(1, parts)) * 2
-    let used = width > 0 && width.isFinite ? max(1, parts) : 1
+    // From here on in units of a power of two, which changes no digit: squares, sums and widths of the largest values
+    // would be no Doubles.
+    let exponent = max(-1000, min(Int(max(abs(minimum), abs(maximum)).exponent), 1000))
+    let unit = Double(sign: .plus, exponent: exponent, significand: 1)
+    let scale = 1 / unit
+    var scaledMean = sum * scale / finite
+    if !sum.isFinite {
+      var scaledSum = 0.0
+      try values.forEachPiece { if $0.isFinite { scaledSum += $0 * scale } }
+      scaledMean = scaledSum / finite
+    }
+    mean = scaledMean * unit
+
+    let low = minimum * scale
+    let width = (maximum * scale - low) / Double(max(1, parts))
+    let used = width > 0 ? max(1, parts) : 1
     var counts = [Int](repeating: 0, count: used)
     var squares = 0.0
     try values.forEachPiece { value in
       guard value.isFinite else { return }
-      squares += (value - mean) * (value - mean)
-      let place = used == 1 ? 0 : ((value - minimum) / width).rounded(.down)
+      let scaled = value * scale
+      squares += (scaled - scaledMean) * (scaled - scaledMean)
+      let place = used == 1 ? 0 : ((scaled - low) / width).rounded(.down)
       counts[place < Double(used) ? max(0, Int(place)) : used - 1] += 1
     }
-    standardDeviation = (squares / finite).squareRoot()
+    standardDeviation = (squares / finite).squareRoot() * unit
     histogram = Histogram(
-      edges: (0..<used).map { minimum + width * Double($0) } + [maximum], counts: counts)
+      edges: (0..<used).map { (low + width * Double($0)) * unit } + [maximum], counts: counts)
   }
 }
 
@@ -92,9 +112,7 @@ extension Tensor {
       let bytes = try piece.contiguousBytes()
       let numbers = try Tensor(dtype: component, shape: [2 * range.count], storage: Storage(bytes)).doubles()
       for place in 0..<range.count {
-        body(
-          (numbers[2 * place] * numbers[2 * place] + numbers[2 * place + 1] * numbers[2 * place + 1])
-            .squareRoot())
+        body(hypot(numbers[2 * place], numbers[2 * place + 1]))
       }
     }
   }

@@ -15,7 +15,7 @@ struct Bench: ParsableCommand {
     commandName: "bench",
     abstract: "Time forward passes of a ResNet, or the opening of its file.")
 
-  @Argument(help: "The model: a checkpoint or an .rsw file.")
+  @Argument(help: "The model: a checkpoint or an .rsw file.", completion: .checkpoint)
   var model: String
 
   @Option(help: "Images a pass.")
@@ -28,7 +28,8 @@ struct Bench: ParsableCommand {
   var threads: Int?
 
   @Option(
-    parsing: .upToNextOption, help: ArgumentHelp("Height and width of the images.", valueName: "pixels"))
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Height and width of the images, two numbers.", valueName: "pixels"))
   var size: [Int] = [224, 224]
 
   @Option(name: .customLong("repeat"), help: "How many times to measure.")
@@ -37,13 +38,13 @@ struct Bench: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The algorithm of all convolutions that it applies to (default: the fastest for each).",
-      valueName: ConvolutionAlgorithm.allCases.map(\.rawValue).joined(separator: "|")))
+      valueName: "algorithm"))
   var algorithm: ConvolutionAlgorithm?
 
   @Option(
     help: ArgumentHelp(
       "What multiplies matrices: our own kernel or OpenBLAS (default: native where vectors have 8 lanes or more).",
-      valueName: MatrixEngine.allCases.map(\.rawValue).joined(separator: "|")))
+      valueName: "engine"))
   var engine: MatrixEngine?
 
   @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4, 3x3).")
@@ -59,9 +60,9 @@ struct Bench: ParsableCommand {
   var recognition = false
 
   @Flag(
-    help: ArgumentHelp(
-      "Time as many passes as each line of standard input says, and print a JSON list of milliseconds.",
-      discussion: "Before the first, a line says \"ready\"."))
+    help:
+      "Print \"ready\", then time as many passes as each line of standard input says, and print a JSON list of milliseconds."
+  )
   var onDemand = false
 
   @Flag(help: "Print JSON.")
@@ -74,7 +75,7 @@ struct Bench: ParsableCommand {
     }
     if batch < 1 || repetitions < 1 { throw ValidationError("--batch and --repeat must be at least 1.") }
     if size.count != 2 || size.contains(where: { $0 < 1 }) {
-      throw ValidationError("--size takes a height and a width.")
+      throw ValidationError("--size takes a height and a width, two numbers such as --size 224 224.")
     }
   }
 
@@ -119,10 +120,25 @@ struct Bench: ParsableCommand {
     network.algorithm = algorithm
     if let engine { network.engine = engine }
     network.accuracy = strict ? .strict : .standard
+    try checkMemory(network)
     return network
   }
 
   private func images() throws -> Tensor { try .noise(shape: shape) }
+
+  /// Refuses passes that this machine has no memory for.
+  private func checkMemory(_ network: ResNet) throws {
+    let plan = try concerning(model) { try network.memory(for: shape) }
+    let images = shape.reduce(4, *)  // at most 4096 · 3 · 16384² · 4, which is an Int
+    let needed = images.saturatingAdding(plan.weights).saturatingAdding(plan.workspace)
+    let available = physicalMemory()
+    guard needed <= available else {
+      throw CheckpointError(
+        .limitExceeded,
+        "a pass would take \(byteSize(needed)), and this machine has \(byteSize(available)): choose a smaller --batch or --size."
+      ).inFile(model)
+    }
+  }
 
   /// A forward pass that has been made before: the first ones pack weights, wake threads and warm caches.
   private func warmPass(_ network: ResNet) throws -> () throws -> Void {

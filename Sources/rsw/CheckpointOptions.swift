@@ -23,7 +23,8 @@ struct CheckpointOptions: ParsableArguments {
 struct HintOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The published variant, where its keys and shapes are those of another one too.", valueName: "name"))
+      "The published variant, where its keys and shapes are those of another one too.", valueName: "name"),
+    completion: .variant)
   var arch: String?
 
   @Option(
@@ -39,7 +40,7 @@ struct HintOptions: ParsableArguments {
       valueName: "old=new"))
   var map: [String] = []
 
-  @Option(help: ArgumentHelp("A file of such rules, one a line.", valueName: "file"))
+  @Option(help: ArgumentHelp("A file of such rules, one a line.", valueName: "file"), completion: .file())
   var mapFile: String?
 
   /// Whether the user said what the model is.
@@ -55,7 +56,11 @@ struct HintOptions: ParsableArguments {
       throw ValidationError("\(error)")
     }
     if let arch, Architecture(named: arch) == nil {
-      throw ValidationError("There is no variant '\(arch)'; docs/Models.md lists them.")
+      let nearest = nearestNames(to: arch, among: Variant.all.map(\.name), most: 3)
+      throw ValidationError(
+        "There is no variant \(quoted(arch)). "
+          + (nearest.isEmpty ? "" : "Did you mean \(nearest.joined(separator: " or "))? ")
+          + "Completions of the shell and docs/Models.md list all.")
     }
   }
 
@@ -70,7 +75,9 @@ struct HintOptions: ParsableArguments {
     get throws {
       try settings.map { setting in
         let sides = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        guard sides.count == 2 else { throw ValidationError("--set takes name=value, not '\(setting)'.") }
+        guard sides.count == 2 else {
+          throw ValidationError("--set takes name=value, not \(quoted(setting)).")
+        }
         return (String(sides[0]), String(sides[1]))
       }
     }

@@ -19,13 +19,15 @@ struct Convert: ParsableCommand {
 
   @Argument(
     help:
-      "The checkpoint: a PyTorch .pth, .pt or .bin, TorchScript, safetensors, npz or rsw file, or an index.json."
+      "The checkpoint: a PyTorch .pth, .pt or .bin, TorchScript, safetensors, npz or rsw file, or an index.json.",
+    completion: .checkpoint
   )
   var input: String
 
   @Argument(
     help:
-      "The file to write; .safetensors, .pth, .pt, .bin, .npz and .onnx at its end say the format, else it is rsw."
+      "The file to write; .safetensors, .pth, .pt, .bin, .npz and .onnx at its end say the format, else it is rsw.",
+    completion: .converted
   )
   var output: String?
 
@@ -37,8 +39,8 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Whose names the tensors get: \(Dialect.all.map(\.name).joined(separator: ", ")) or timm.",
-      valueName: "dialect"))
+      "Whose names the tensors get: \(dialectNames.dropLast().joined(separator: ", ")) or timm.",
+      valueName: "dialect"), completion: .dialect)
   var to: String?
 
   @Option(
@@ -97,7 +99,8 @@ struct Convert: ParsableCommand {
     if output == nil, !dryRun { throw ValidationError("Missing expected argument '<output>'") }
     if let to, Dialect(named: to) == nil {
       throw ValidationError(
-        "There is no dialect '\(to)'; there are \(Dialect.all.map(\.name).joined(separator: ", ")) and timm.")
+        "There is no dialect \(quoted(to)); there are \(dialectNames.dropLast().joined(separator: ", ")) and timm."
+      )
     }
     if dtypeAll, dtype == nil { throw ValidationError("--dtype-all goes with --dtype.") }
     if shard != nil, case .tensors(let format) = format ?? ConvertedFormat(path: output ?? ""),
@@ -143,9 +146,11 @@ struct Convert: ParsableCommand {
         return (model, network)
       }
       var description = describe(source, checkpoint, model)
+      let leftovers = Leftovers(of: output ?? "", writesONNX: writesONNX)
       let result: String
+      let files: [String]
       if writesONNX {
-        result = try export(network, from: checkpoint)
+        (result, files) = try export(network, from: checkpoint)
       } else {
         let naming = try concerning(input) {
           var naming = try Naming(
@@ -163,11 +168,11 @@ struct Convert: ParsableCommand {
           try prepare(naming, isChannelsLast: isChannelsLast)
         }
         if let dtype { description += "\n" + report(losses, dtype) }
-        result = try write(stateDict, from: checkpoint, network)
+        (result, files) = try write(stateDict, from: checkpoint, network)
       }
       if !quiet {
-        print(description)
-        print("wrote  \(result)")
+        let lines = [description, "wrote  \(result)"] + leftovers.lines(files).map { "       " + $0 }
+        print(Terminal.fit(lines.joined(separator: "\n"), indent: 7))
       }
     }
   }
@@ -249,11 +254,13 @@ struct Convert: ParsableCommand {
     return options
   }
 
-  /// - Returns: what was written, in a few words.
+  /// - Returns: what was written, in a few words, and the files.
   private func write(
     _ stateDict: StateDict, from checkpoint: Checkpoint, _ network: ResNet?
-  ) throws -> String {
-    guard let output, case .tensors(let format) = format ?? ConvertedFormat(path: output) else { return "" }
+  ) throws -> (String, [String]) {
+    guard let output, case .tensors(let format) = format ?? ConvertedFormat(path: output) else {
+      return ("", [])
+    }
     var options = options
     options.source = checkpoint
     options.architecture = network?.architecture.json.text()
@@ -268,14 +275,14 @@ struct Convert: ParsableCommand {
     let files = try withProgress { progress in
       try stateDict.write(to: output, as: format, options: options, progress: progress)
     }
-    return naming(files) + ": \(stateDict.count) tensors, read again and compared"
+    return (naming(files) + ": \(stateDict.count) tensors, read again and compared", files)
   }
 
   /// Writes the network as an ONNX model.
   ///
-  /// - Returns: what was written, in a few words.
-  private func export(_ network: ResNet?, from checkpoint: Checkpoint) throws -> String {
-    guard let output, let network else { return "" }
+  /// - Returns: what was written, in a few words, and the files.
+  private func export(_ network: ResNet?, from checkpoint: Checkpoint) throws -> (String, [String]) {
+    guard let output, let network else { return ("", []) }
     let model = try concerning(input) {
       try network.graph.onnx(network.stateDict, options: onnx.options(for: network.architecture))
     }
@@ -284,8 +291,10 @@ struct Convert: ParsableCommand {
     let files = try withProgress { progress in
       try model.write(to: output, options: options, progress: progress)
     }
-    return naming(files)
-      + ": ONNX of operator set \(ONNXModel.operatorVersion), \(model.operatorCount) operators"
+    return (
+      naming(files)
+        + ": ONNX of operator set \(ONNXModel.operatorVersion), \(model.operatorCount) operators", files
+    )
   }
 
   /// The file to open, and how many it needs.

@@ -1,4 +1,4 @@
-// The values that options of convert take.
+// The values that options of convert take, and what is said of files of an earlier output.
 
 import ArgumentParser
 import Checkpoints
@@ -41,5 +41,32 @@ struct FileSize: ExpressibleByArgument {
       let bytes = Int(exactly: (number * Double(unit.bytes)).rounded()), bytes > 0
     else { return nil }
     self.bytes = bytes
+  }
+}
+
+/// Files of what an output replaces.
+struct Leftovers {
+  private let shards: [String]
+  /// The weights that an ONNX model of this name would have beside it, if there are any.
+  private let weights: String?
+
+  /// Looks for them, before anything is written.
+  init(of output: String, writesONNX: Bool) {
+    shards = EarlierShards(of: output).paths
+    weights = writesONNX && OutputFile.exists(output + ".data") ? output + ".data" : nil
+  }
+
+  /// What became of them, a line each, now that `written` are there.
+  func lines(_ written: [String]) -> [String] {
+    let removed = shards.filter { !OutputFile.exists($0) }
+    var lines: [String] = []
+    if let first = removed.first {
+      let others = removed.count > 1 ? " and \(removed.count - 1) more files" : ""
+      lines.append("removed \(printable(first))\(others), which the old index named and the new one does not")
+    }
+    if let weights, !written.contains(weights) {
+      lines.append("\(printable(weights)) is of an earlier model: the new one does not need it")
+    }
+    return lines
   }
 }

@@ -14,10 +14,10 @@ struct Diff: ParsableCommand {
       Exits with 1 when something differs.
       """)
 
-  @Argument(help: "A checkpoint.")
+  @Argument(help: "A checkpoint.", completion: .checkpoint)
   var first: String
 
-  @Argument(help: "The checkpoint that it is held against.")
+  @Argument(help: "The checkpoint that it is held against.", completion: .checkpoint)
   var second: String
 
   @Option(help: ArgumentHelp("How far values may be apart, for each unit of the second.", valueName: "r"))
@@ -33,7 +33,7 @@ struct Diff: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if !(rtol >= 0 && atol >= 0) { throw ValidationError("--rtol and --atol must not be negative.") }
+    if !(rtol >= 0 && atol >= 0) { throw ValidationError("--rtol and --atol must be 0 or more.") }
   }
 
   func run() throws {

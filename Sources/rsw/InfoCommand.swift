@@ -11,7 +11,7 @@ struct Info: ParsableCommand {
     abstract: "Say what a checkpoint is: container, model, what is wrapped around the weights, what it names."
   )
 
-  @Argument(help: "The checkpoint.")
+  @Argument(help: "The checkpoint.", completion: .checkpoint)
   var file: String
 
   @OptionGroup var options: CheckpointOptions
@@ -27,8 +27,7 @@ struct Info: ParsableCommand {
       print(
         json
           ? document(checkpoint, finding).text(indented: true)
-          : table(fileRows(checkpoint) + modelRows(checkpoint, finding) + pickleRows(checkpoint), numeric: [])
-      )
+          : text(fileRows(checkpoint) + modelRows(checkpoint, finding) + pickleRows(checkpoint)))
     }
   }
 
@@ -58,6 +57,12 @@ struct Info: ParsableCommand {
   }
 
   // MARK: Text
+
+  /// Titles and what they are of, side by side.
+  private func text(_ rows: [[String]]) -> String {
+    let widest = rows.map { $0[0].count }.max() ?? 0
+    return Terminal.fit(table(rows, numeric: []), indent: widest + 2)
+  }
 
   private func fileRows(_ checkpoint: Checkpoint) -> [[String]] {
     var rows = [["file", "\(printable(file)) (\(byteSize(checkpoint.byteCount)))"]]

@@ -8,7 +8,7 @@ struct List: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ls", abstract: "List the tensors of a checkpoint: name, dtype, shape, bytes.")
 
-  @Argument(help: "The checkpoint.")
+  @Argument(help: "The checkpoint.", completion: .checkpoint)
   var file: String
 
   @OptionGroup var selection: SelectionOptions

@@ -26,6 +26,7 @@ enum ConvertedFormat: ExpressibleByArgument {
   }
 
   static var allValueStrings: [String] { OutputFormat.allCases.map(\.rawValue) + ["onnx"] }
+  static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }
 
 /// How an ONNX model is to be.
@@ -36,7 +37,8 @@ struct ONNXExportOptions: ParsableArguments {
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Height and width of the images that the model takes (default: any).", valueName: "pixels"))
+      "Height and width of the images that the model takes, two numbers such as --size 224 224 (default: any).",
+      valueName: "pixels"))
   var size: [Int] = []
 
   @Option(
@@ -51,10 +53,10 @@ struct ONNXExportOptions: ParsableArguments {
   func validate() throws {
     if let batch, batch < 1 { throw ValidationError("--batch must be at least 1.") }
     if !size.isEmpty, size.count != 2 || size.contains(where: { !(1...1 << 20).contains($0) }) {
-      throw ValidationError("--size takes a height and a width.")
+      throw ValidationError("--size takes a height and a width, two numbers such as --size 224 224.")
     }
     if let largestFile, !(0...Int(Int32.max)).contains(largestFile) {
-      throw ValidationError("--largest-file takes up to 2147483647 bytes.")
+      throw ValidationError("--largest-file takes 0 to 2147483647 bytes.")
     }
   }
 

@@ -14,6 +14,15 @@ struct RSW: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rsw",
     abstract: "Reads PyTorch's pretrained weights without Python, converts them, and runs ResNets.",
+    discussion: """
+      rsw info resnet50.pth                     says what it is
+      rsw convert resnet50.pth resnet50.rsw     makes it a file that opens at once
+      rsw run resnet50.rsw --input images.npy   prints the best classes
+
+      Results go to standard output, all else to standard error. The exit status is 0 when all is done, 1 when a check \
+      does not hold, 64 for wrong usage, 65 for bad data, 66 when there is no input, 73 when the output can't be \
+      written, 74 when a read or write failed.
+      """,
     version: rswVersion,
     subcommands: [
       Convert.self, List.self, Info.self, Diff.self, Verify.self, Show.self, Classify.self,
@@ -25,6 +34,21 @@ struct RSW: ParsableCommand {
     Terminal.explainVanishedPages()
     // Nearly every command needs them, and they can be read while the arguments are.
     DispatchQueue.global().async { _ = Dialect.all }
+    if let unknown = unknownCommand(CommandLine.arguments.dropFirst().first { $0 != "help" }) {
+      exit(withError: unknown)
+    }
     main(nil)
+  }
+
+  /// The error of a first argument that should be a command and is none.
+  private static func unknownCommand(_ argument: String?) -> ValidationError? {
+    let names = configuration.subcommands.map { $0._commandName }
+    guard let argument, !argument.hasPrefix("-"), !names.contains(argument) else { return nil }
+    let nearest = nearestNames(to: argument, among: names, most: 3)
+    return ValidationError(
+      "There is no command \(quoted(argument)). "
+        + (nearest.isEmpty
+          ? "There are \(names.dropLast().joined(separator: ", ")) and \(names.last ?? "")."
+          : "Did you mean \(nearest.joined(separator: " or "))?"))
   }
 }

@@ -11,22 +11,24 @@ struct Run: ParsableCommand {
     abstract: "Run a ResNet on prepared images.",
     discussion: "Prints the best classes of each image unless --output is given without --top.")
 
-  @Argument(help: "The model: a checkpoint or an .rsw file.")
+  @Argument(help: "The model: a checkpoint or an .rsw file.", completion: .checkpoint)
   var model: String
 
-  @Option(help: ArgumentHelp("Images as a float32 .npy of shape [N, 3, H, W].", valueName: "x.npy"))
+  @Option(
+    help: ArgumentHelp("Images as a float32 .npy of shape [N, 3, H, W].", valueName: "x.npy"),
+    completion: .array)
   var input: String
 
   @Option(
     help: ArgumentHelp(
       "Where to write the logits, [N, classes], as a float32 .npy; with several --at, one file of tensors in any format that convert writes.",
-      valueName: "y.npy"))
+      valueName: "y.npy"), completion: .file(extensions: ["npy", "safetensors", "rsw", "npz", "pth"]))
   var output: String?
 
   @Option(
     help: ArgumentHelp(
       "Give the output of this module in place of the logits, such as layer4 or avgpool; may be repeated.",
-      valueName: "module"))
+      valueName: "module"), completion: .module)
   var at: [String] = []
 
   @Option(help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
@@ -59,6 +61,7 @@ struct Run: ParsableCommand {
       var network = try loadModel(model, options, hintOptions).network
       if let threads { network.threadCount = threads }
       network.accuracy = strict ? .strict : .standard
+      try requireModules(at, of: network, in: model)
       let results: [Tensor]
       do {
         results = at.isEmpty ? [try network(images)] : try network.outputs(images, at: at)
@@ -160,6 +163,20 @@ func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOption
     if let beside = recognition.beside { Terminal.note(beside) }
     return OpenedModel(
       checkpoint: checkpoint, stateDict: stateDict, recognition: recognition, network: network)
+  }
+}
+
+/// Refuses modules that the network in the file at `path` does not have.
+func requireModules(_ modules: [String], of network: ResNet, in path: String) throws {
+  for module in modules where network.graph.names[module] == nil {
+    let nearest = nearestNames(to: module, among: network.graph.names.keys.sorted(), most: 3)
+    throw CheckpointError(
+      .noTensor,
+      "its network has no module \(quoted(module)) with an output of its own. "
+        + (nearest.isEmpty
+          ? "'rsw bench --layers' names layers; stages such as layer4 and blocks such as layer4.0 have outputs too."
+          : "Did you mean \(nearest.map { quoted($0) }.joined(separator: " or "))?")
+    ).inFile(path)
   }
 }
 

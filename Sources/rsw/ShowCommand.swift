@@ -14,7 +14,7 @@ struct Show: ParsableCommand {
       Statistics are those of the finite values, and of magnitudes where they are complex.
       """)
 
-  @Argument(help: "The checkpoint.")
+  @Argument(help: "The checkpoint.", completion: .checkpoint)
   var file: String
 
   @Argument(help: "The tensor's name, such as layer1.0.conv1.weight.")
@@ -24,7 +24,8 @@ struct Show: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Write the tensor to this file; types that NumPy lacks become float32.", valueName: "out.npy"))
+      "Write the tensor to this file; types that NumPy lacks become float32.", valueName: "out.npy"),
+    completion: .array)
   var npy: String?
 
   @Flag(help: "Replace the output if it exists.")

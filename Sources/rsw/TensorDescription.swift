@@ -53,7 +53,7 @@ struct TensorDescription {
     ]
     if let distinct = statistics.distinct { rows.append(["distinct", grouped(distinct)]) }
     rows.append(["values", first.line])
-    let facts = table(rows, numeric: [])
+    let facts = Terminal.fit(table(rows, numeric: []), indent: 12)
     guard let histogram = statistics.histogram, histogram.counts.count > 1 else { return facts }
     return facts + "\n\n" + HistogramText(histogram).lines(drawing: drawing)
   }

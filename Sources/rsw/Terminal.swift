@@ -105,6 +105,12 @@ enum Terminal {
   }
 }
 
+/// The bytes of memory that this machine has.
+func physicalMemory() -> Int {
+  let (pages, size) = (sysconf(CInt(_SC_PHYS_PAGES)), sysconf(CInt(_SC_PAGESIZE)))
+  return pages > 0 && size > 0 ? pages * size : .max
+}
+
 /// The errors of files that are read for a model name the file too.
 struct FileError: Error, CustomStringConvertible {
   let file: String

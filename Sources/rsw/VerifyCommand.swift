@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Checkpoints
+import NN
 import ResNets
 
 struct Verify: ParsableCommand {
@@ -14,26 +15,30 @@ struct Verify: ParsableCommand {
       than --against has. Channels that give the same for every image are remarks, for training may begin so.
       """)
 
-  @Argument(help: "The checkpoint.")
+  @Argument(help: "The checkpoint.", completion: .checkpoint)
   var file: String
 
   @Option(
     help: ArgumentHelp(
       "The file that the checkpoint was converted from: every tensor must have the same bytes. --key, --member, --all and --map say then what of it was converted.",
-      valueName: "file"))
+      valueName: "file"), completion: .checkpoint)
   var source: String?
 
   @Option(
     help: ArgumentHelp(
-      "Run the model on these images, a float32 .npy of shape [N, 3, H, W].", valueName: "x.npy"))
+      "Run the model on these images, a float32 .npy of shape [N, 3, H, W].", valueName: "x.npy"),
+    completion: .array)
   var input: String?
 
-  @Option(help: ArgumentHelp("What the model must give for --input, as a .npy.", valueName: "y.npy"))
+  @Option(
+    help: ArgumentHelp("What the model must give for --input, as a .npy.", valueName: "y.npy"),
+    completion: .array)
   var against: String?
 
   @Option(
     help: ArgumentHelp(
-      "Compare the output of this module in place of the logits, such as layer3.0.", valueName: "module"))
+      "Compare the output of this module in place of the logits, such as layer3.0.", valueName: "module"),
+    completion: .module)
   var at: String?
 
   @Option(
@@ -54,7 +59,7 @@ struct Verify: ParsableCommand {
     try validateThreads(threads)
     if (input == nil) != (against == nil) { throw ValidationError("--input and --against go together.") }
     if at != nil, against == nil { throw ValidationError("--at goes with --against.") }
-    if !(tolerance >= 0) { throw ValidationError("--tolerance must not be negative.") }
+    if !(tolerance >= 0) { throw ValidationError("--tolerance must be 0 or more.") }
   }
 
   func run() throws {
@@ -64,7 +69,7 @@ struct Verify: ParsableCommand {
       var hints = try hintOptions.hints().and(checkpoint)
       if source != nil { hints.map = KeyMap() }  // these renamed the source's tensors
       let network = Network(tensors, hints)
-      var report = checkpoint.verify(tensors) { network.recognition?.checks() ?? [] }
+      var report = checkpoint.verify(tensors) { network.checks }
       if let source {
         let comparison = SourceComparison(selection, try hintOptions.hints())
         report.checks.append(try comparison.check(checkpoint, tensors, network.recognition, source: source))
@@ -76,7 +81,7 @@ struct Verify: ParsableCommand {
       print(
         json
           ? document(report, network.recognition, results).text(indented: true)
-          : VerificationText(report).text)
+          : Terminal.fit(VerificationText(report).text, indent: 4))
       if !report.holds { throw ExitCode(1) }
     }
   }
@@ -110,6 +115,23 @@ struct Verify: ParsableCommand {
     }
 
     var recognition: Recognition? { try? recognized() }
+
+    /// What is found of the network, if there is one: that its tensors don't fit, and what its layers hold.
+    var checks: [VerificationReport.Check] {
+      guard let recognition else { return [] }
+      do {
+        _ = try ResNet(recognition)
+        return recognition.checks()
+      } catch {
+        let problem = (error as? LoadError)?.report.firstProblem ?? "\(error)"
+        return [
+          .init(
+            "network", count: recognition.stateDict.count, unit: "tensors",
+            outcome: "not those of the \(recognition.architecture) that they look like",
+            findings: [.init(.failure, nil, problem)])
+        ] + recognition.checks()
+      }
+    }
   }
 
   private func compareOutputs(
@@ -119,6 +141,7 @@ struct Verify: ParsableCommand {
     var model = try concerning(file) { try ResNet(network.recognized()) }
     if let threads { model.threadCount = threads }
     model.accuracy = .strict
+    try requireModules(at.map { [$0] } ?? [], of: model, in: file)
     let actual: Tensor
     do {
       actual = try at.map { try model.outputs(images, at: [$0])[0] } ?? model(images)

@@ -97,6 +97,30 @@ import Testing
     #expect(folder.contents == ["out.safetensors.index.json"])
   }
 
+  /// Files of the old set that the new one has not would be taken for its own by whoever opens all of a folder.
+  @Test func aSmallerSetLeavesNothingOfALargerOne() throws {
+    let folder = try TemporaryFolder()
+    var options = WriteOptions()
+    func write(_ bytes: Int) throws {
+      options.shardBytes = bytes
+      try large().write(to: folder.path("out.safetensors"), options: options)
+    }
+    try write(1_500_000)
+    #expect(folder.contents.count > 3)
+    _ = try folder.write([1], as: "out-00009-of-00009.safetensors")  // which no index names
+    _ = try folder.write([1], as: "out-of-00009.safetensors")
+    options.replacing = true
+    try write(3_500_000)
+    let index = try Checkpoint(path: folder.path("out.safetensors.index.json"))
+    #expect(try index.stateDict().count == large().count)
+    let shards = folder.contents.filter { $0.hasPrefix("out-0000") }
+    let counts = Set(shards.map { $0.dropFirst("out-00001".count) })
+    #expect(counts.count == 2 && shards.contains("out-00009-of-00009.safetensors"), "\(shards)")
+    try write(1 << 40)
+    #expect(
+      folder.contents == ["out-00009-of-00009.safetensors", "out-of-00009.safetensors", "out.safetensors"])
+  }
+
   @Test func convolutionsAreWrittenChannelsLast() throws {
     let values = (0..<2 * 3 * 4 * 5).map(Float.init)
     var stateDict = StateDict()

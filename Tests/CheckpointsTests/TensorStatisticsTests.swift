@@ -67,4 +67,24 @@ import Testing
       Tensor(shape: [2], [-.greatestFiniteMagnitude, .greatestFiniteMagnitude]))
     #expect(extreme.histogram?.counts.reduce(0, +) == 2)
   }
+
+  /// Squares, sums and widths of these are no Doubles, nor are squares of the small ones.
+  @Test(arguments: [1.7e308, 0x1p-1000]) func extremesOfDoublesHaveStatistics(_ unit: Double) throws {
+    let values = [-unit, unit, unit, unit]
+    let bytes = values.flatMap { value in
+      (0..<8).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) }
+    }
+    let real = try TensorStatistics(
+      Tensor(dtype: .float64, shape: [4], storage: Storage(Bytes(bytes))), parts: 4)
+    #expect(real.mean == unit / 2)
+    #expect(abs(try #require(real.standardDeviation) / unit - 0.75.squareRoot()) < 1e-12)
+    let histogram = try #require(real.histogram)
+    #expect(histogram.counts == [1, 0, 0, 3])
+    #expect(histogram.edges == [-unit, -unit / 2, 0, unit / 2, unit])
+    let complex = try TensorStatistics(Tensor(dtype: .complex128, shape: [2], storage: Storage(Bytes(bytes))))
+    // The magnitude of two of the largest is no Double, as numpy.abs has it too.
+    let magnitude = unit * 2.0.squareRoot()
+    #expect(complex.infinities == (magnitude.isFinite ? 0 : 2) && complex.zeros == 0)
+    if magnitude.isFinite { #expect(abs(try #require(complex.mean) / magnitude - 1) < 1e-6) }
+  }
 }

@@ -24,6 +24,31 @@ import Testing
     #expect(failed.isEmpty, "\(failed)")
   }
 
+  /// What is refused when such tensors are made dense, or taken apart.
+  @Test(
+    arguments: Fixtures.badCases.filter {
+      ($0.path.hasPrefix("bad/nested-") || $0.path.hasPrefix("bad/sparse-")) && $0.code != nil
+    })
+  func partsThatDoNotFitTogetherAreFound(_ bad: BadCase) throws {
+    let report: VerificationReport
+    do { report = try Checkpoint(path: Fixtures.path(bad.path)).verify() } catch is CheckpointError { return }
+    // That a dense tensor would be too large is no fault of the sparse one.
+    if bad.path.hasSuffix("size-17-terabytes.pth") { return }
+    #expect(!report.holds)
+  }
+
+  @Test(arguments: ["no-weights-number.pth", "no-weights-none.pth", "not-a-state-dict.pth"])
+  func filesWithoutTensorsDoNotHold(_ name: String) throws {
+    let report = try Checkpoint(path: Fixtures.path("bad/\(name)")).verify()
+    #expect(try !check("structure", report).holds)
+  }
+
+  @Test func callsInPicklesAreRemarks() throws {
+    let structure = try check(
+      "structure", Checkpoint(path: Fixtures.path("bad/call-posix-system.pth")).verify())
+    #expect(structure.holds && structure.findings.contains { $0.message.contains("posix.system") })
+  }
+
   @Test func everythingThatWasLookedAtIsCounted() throws {
     let report = try Checkpoint(path: digits).verify()
     #expect(report.holds && report.checks.map(\.name) == ["structure", "checksums", "values"])

@@ -27,13 +27,17 @@ package struct OutputFile: Sendable {
   /// - Throws: `.cannotWrite` when there is no such folder, no permission, or already a file that
   ///   may not be replaced.
   package init(_ path: String, replacing: Bool) throws(CheckpointError) {
-    guard !path.isEmpty else { throw CheckpointError(.cannotWrite, "The name of the output is empty.") }
+    guard !path.isEmpty else { throw CheckpointError(.cannotWrite, "is no name: name a file.").inFile(path) }
     let path = try OutputFile.target(path)
     var status = stat()
     if unsafe stat(path, &status) == 0 {
       guard status.st_mode & S_IFMT == S_IFREG else {
-        let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "no regular file"
-        throw CheckpointError(.cannotWrite, "is \(kind): name a file.").inFile(path)
+        throw CheckpointError(
+          .cannotWrite,
+          status.st_mode & S_IFMT == S_IFDIR
+            ? "is a folder: name a file."
+            : "is a pipe or a device, and what is written is read again: name a file."
+        ).inFile(path)
       }
       guard replacing else {
         throw CheckpointError(
@@ -56,6 +60,12 @@ package struct OutputFile: Sendable {
       }
       self.temporaryPath = temporaryPath
     }
+  }
+
+  /// Whether there is anything at `path`.
+  package static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe stat(path, &status) == 0
   }
 
   /// Whether two paths lead to one file.
@@ -92,6 +102,8 @@ package struct OutputFile: Sendable {
   private static func target(_ path: String) throws(CheckpointError) -> String {
     var status = stat()
     guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return path }
+    // A link to a pipe, such as /dev/stdout, leads to no path.
+    if unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG { return path }
     guard let resolved = unsafe realpath(path, nil) else {
       throw CheckpointError(.cannotWrite, "is a link that leads nowhere: \(systemMessage(errno)).").inFile(
         path)

@@ -29,7 +29,7 @@ extension Checkpoint {
   ///
   /// | check | a failure is |
   /// |---|---|
-  /// | `structure` | a tensor whose bytes are not all there, or not where an rsw file must have them |
+  /// | `structure` | a tensor whose bytes are not all there, or not where an rsw file must have them; parts of a sparse or nested tensor that don't fit together; no state dict and no tensor |
   /// | `name` | a digest in the file's name, as torch.hub has it, that does not begin the file's SHA-256 |
   /// | `checksums` | a record or tensor with another CRC-32 than the one recorded |
   /// | `values` | a NaN or an infinity |
@@ -98,8 +98,31 @@ extension Checkpoint {
         findings.append(.init(.failure, name, error.message))
       }
     }
+    for (name, tensor) in stateDict where tensor.layout != .strided {
+      guard
+        tensor.components.allSatisfy({ plan.run(of: $0.tensor).map { outcomes[$0].error == nil } ?? true })
+      else { continue }
+      do throws(CheckpointError) {
+        try tensor.checkParts(limits: limits)
+      } catch {
+        findings.append(.init(.failure, name, error.message))
+      }
+    }
+    if stateDict.isEmpty {
+      let isMeant = (try? self.stateDict())?.isEmpty ?? false
+      findings.append(
+        isMeant
+          ? .init(.remark, nil, "its state dict has no tensors, so that nothing could be verified")
+          : .init(
+            .failure, nil, "there is no state dict and no tensor in it: what was saved is something else"))
+    }
     for (name, tensor) in stateDict where tensor.layout == .meta {
       findings.append(.init(.remark, name, "has a shape but no elements: it was saved from the meta device"))
+    }
+    for global in globals where global.isDangerous {
+      findings.append(
+        .init(
+          .remark, nil, "names \(printable(global.name)), which could run code where Python loads this file"))
     }
     return .init(
       "structure", count: stateDict.count, unit: "tensors", byteCount: byteCount,

@@ -28,7 +28,11 @@ extension StateDict {
     } else {
       files = [PlannedFile(path: path, layout: try layout(as: format, path: path, options), content: self)]
     }
-    return try files.write(options, progress)
+    guard options.shardBytes != nil, options.replacing else { return try files.write(options, progress) }
+    let earlier = EarlierShards(of: path)
+    let written = try files.write(options, progress)
+    earlier.remove(except: written)
+    return written
   }
 
   /// Where everything goes in a file of this format.

@@ -28,7 +28,12 @@ public enum OutputFormat: String, Sendable, CaseIterable {
   public func holds(_ tensor: Tensor) -> Bool {
     if self == .torch { return tensor.layout != .jagged }
     guard tensor.layout == .strided, tensor.quantization == nil else { return false }
-    return self == .npz ? NPY.hasType(tensor.dtype) : tensor.dtype.safetensorsName != nil
+    if self == .npz { return NPY.hasType(tensor.dtype) }
+    // Pairs of elements of 4 bits are counted as two, for which they need a dimension.
+    if tensor.dtype == .float4_e2m1fn_x2, !(tensor.shape.last.map { $0 <= Int.max / 2 } ?? false) {
+      return false
+    }
+    return tensor.dtype.safetensorsName != nil
   }
 
   /// - Throws: `.notRepresentable` for the first tensor that the format can't hold, with the formats that can.
@@ -61,7 +66,8 @@ public struct WriteOptions: Sendable {
   /// Whether the file is on the disk, not only on its way there, when the call returns.
   public var synchronizing = false
   /// The size in bytes that no file is to exceed: more than one file, with an index beside them, is written if need be.
-  /// Safetensors and torch only.
+  /// Safetensors and torch only. Where files of an earlier set may be replaced, those that its index names and the new
+  /// one doesn't are removed.
   public var shardBytes: Int?
 
   /// Nothing said, nothing replaced.

@@ -52,6 +52,12 @@ struct SafetensorsLayout: FileLayout {
     [(0, SafetensorsLayout.header(stateDict, offsets, metadata(checksums)))]
   }
 
+  /// Pairs of elements of 4 bits are counted as two, as SafetensorsReader has it.
+  private static func shape(of tensor: Tensor) -> [Int] {
+    guard tensor.dtype == .float4_e2m1fn_x2, let last = tensor.shape.last else { return tensor.shape }
+    return tensor.shape.dropLast() + [2 * last]
+  }
+
   /// The size and the JSON of the header, padded so that the data begins on a boundary.
   private static func header(
     _ stateDict: StateDict, _ offsets: [Int], _ metadata: [(name: String, value: String)]
@@ -65,7 +71,7 @@ struct SafetensorsLayout: FileLayout {
         (
           name,
           .object([
-            ("dtype", .string(tensor.dtype.safetensorsName ?? "")), ("shape", .ints(tensor.shape)),
+            ("dtype", .string(tensor.dtype.safetensorsName ?? "")), ("shape", .ints(shape(of: tensor))),
             ("data_offsets", .ints([offset, offset + tensor.byteCount])),
           ])
         ))

@@ -14,8 +14,15 @@ enum ZipMembers {
     }
     let archive = try ZipArchive(file, limits: limits)
     guard let record = archive[name] else {
-      let names = archive.records.prefix(20).map { quoted($0.name) }.joined(separator: ", ")
-      throw CheckpointError(.missingRecord, "is not in the archive, which holds \(names).", record: name)
+      let names = archive.records.map(\.name)
+      let nearest = nearestNames(to: name, among: names, most: 3)
+      let shown = (nearest.isEmpty ? Array(names.prefix(5)) : nearest).map { quoted($0) }
+      throw CheckpointError(
+        .missingRecord,
+        nearest.isEmpty
+          ? "is not in the archive, which holds \(shown.joined(separator: ", "))\(names.count > 5 ? " and \(names.count - 5) more" : "")."
+          : "is not in the archive. Did you mean \(shown.joined(separator: " or "))?",
+        record: name)
     }
     return try record.bytes()
   }
