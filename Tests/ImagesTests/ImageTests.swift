@@ -89,7 +89,7 @@ import Testing
       try Preprocessing()(ImageFile(path: Fixtures.path(bad.path)))
     }
     #expect(codes.contains(error.code.description), "\(error.code): \(error)")
-    #expect(error.description.contains(bad.words), "\(error)")
+    #expect(bad.words.isEmpty || error.description.contains(bad.words), "\(error)")
   }
 
   @Test(arguments: [(0, 224), (256, 0), (5000, 224), (256, 5000), (-1, -1), (256, .max)])

@@ -161,7 +161,7 @@ private struct Transcript {
 }
 
 extension Transcript.Block {
-  private static let folders = ["bad", "dialects", "digits", "models", "reading"]
+  private static let folders = ["bad", "dialects", "digits", "models", "photos", "reading"]
 
   private static let prologue = """
     unprivileged() {
