@@ -80,7 +80,7 @@ import Testing
       "\(shape), kernel \(kernel), stride \(stride), padding \(padding), dilation \(dilation), "
         + "\(outputsOfChannel) outputs each, norm \(norm), residual \(residual), activation \(activation), "
         + "bias \(bias)",
-      [(nil, 2e-6), (.im2col, 2e-6), (.depthwise, 2e-6)], magnitude: Double(3 * kernel))
+      [(nil, 2e-6), (.im2col, 2e-6), (.depthwise, 2e-6)], magnitude: Double(6 * kernel))
   }
 
   /// ReLU6 alone and behind everything that takes it along, on values on either side of 6.

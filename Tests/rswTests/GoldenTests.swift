@@ -89,7 +89,7 @@ private struct Command: Decodable {
   /// The names of what takes a value.
   var options: [String] {
     (arguments ?? []).filter { $0.kind == "option" && $0.shouldDisplay }
-      .compactMap { argument in argument.names?.last.map { "--" + $0.name } }
+      .compactMap { argument in argument.names?.map(\.name).max { $0.count < $1.count }.map { "--" + $0 } }
   }
 
   static func all() throws -> [Command] {
