@@ -72,7 +72,7 @@ let package = Package(
     .testTarget(name: "ResNetsTests", dependencies: ["ResNets", "TestSupport"]),
     .testTarget(name: "PretrainedTests", dependencies: ["Pretrained", "TestSupport"]),
     .testTarget(name: "ImagesTests", dependencies: ["Images", "TestSupport"]),
-    .testTarget(name: "rswTests", dependencies: ["rsw", "TestSupport"]),
+    .testTarget(name: "rswTests", dependencies: ["rsw", "TestSupport"], exclude: ["Golden"]),
   ] + vectorTargets,
   swiftLanguageModes: [.v6]
 )
