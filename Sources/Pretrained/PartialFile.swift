@@ -46,7 +46,7 @@ struct PartialFile {
         close(descriptor)
         continue
       }
-      if !replacing, PartialFile.exists(path) {
+      if !replacing, OutputFile.exists(path) {
         unlink(partialPath)
         close(descriptor)
         return nil
@@ -61,11 +61,6 @@ struct PartialFile {
       count = Int(status.st_size)
       return
     }
-  }
-
-  static func exists(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0
   }
 
   private static func leads(_ path: String, to descriptor: CInt) -> Bool {

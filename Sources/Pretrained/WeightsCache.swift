@@ -57,7 +57,7 @@ public struct WeightsCache: Sendable {
   /// Whether the file is there.
   public func contains(_ weights: PublishedWeights) -> Bool {
     guard let path = try? path(of: weights) else { return false }
-    return PartialFile.exists(path)
+    return OutputFile.exists(path)
   }
 
   /// The path of the file, which is downloaded where it isn't there.
@@ -74,7 +74,7 @@ public struct WeightsCache: Sendable {
     of weights: PublishedWeights, replacing: Bool = false, progress: DownloadProgress.Handler? = nil
   ) throws(FetchError) -> String {
     let path = try path(of: weights)
-    if !replacing, PartialFile.exists(path) { return path }
+    if !replacing, OutputFile.exists(path) { return path }
     guard !isOffline else {
       throw FetchError(
         .notCached,

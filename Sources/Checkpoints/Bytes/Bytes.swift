@@ -40,10 +40,8 @@ public struct Bytes: Sendable {
     self.init(owner: unsafe Memory(UnsafeRawBufferPointer(memory), isMapped: false), start: 0, count: count)
   }
 
-  /// `count` zeros.
-  static func zeros(_ count: Int) -> Bytes {
-    unsafe Bytes(count: count) { target in unsafe _ = target.initializeMemory(as: UInt8.self, repeating: 0) }
-  }
+  /// Descriptors from here on are not kept for reading.
+  private static let mostDescriptors: CInt = 256
 
   /// Maps a regular file into memory, read only.
   ///
@@ -64,8 +62,10 @@ public struct Bytes: Sendable {
       let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "no regular file (a pipe or a device)"
       throw CheckpointError(.cannotRead, "is \(kind): name the checkpoint file itself.").inFile(path)
     }
-    try self.init(mapping: descriptor, count: Int(status.st_size), path, isOwned: true)
-    isKept = count > 0
+    // A set of thousands of shards must not use up what a process may have open: later files are read through the map.
+    let isOwned = descriptor < Bytes.mostDescriptors
+    try self.init(mapping: descriptor, count: Int(status.st_size), path, isOwned: isOwned)
+    isKept = isOwned && count > 0
   }
 
   /// Maps the first `count` bytes of an open file.
@@ -113,6 +113,13 @@ public struct Bytes: Sendable {
     // `start` and `count` were checked against the memory when this slice was made.
     let slice = unsafe UnsafeRawBufferPointer(rebasing: owner.buffer[start..<start + count])
     return try unsafe body(slice)
+  }
+
+  /// A copy, which leaves no page of a file in this process's memory.
+  ///
+  /// - Throws: as ``copy(to:)``.
+  func copied() throws(CheckpointError) -> Bytes {
+    try unsafe Bytes(count: count) { target throws(CheckpointError) in try unsafe copy(to: target) }
   }
 
   /// Copies all bytes to `target`, which has room for them. Those of a file are read into it, which takes no more time

@@ -154,10 +154,14 @@ extension Tensor {
     return try ends() == other.ends()
   }
 
-  /// The first and the last few elements, by which it is known.
+  /// The first and the last few elements, by which it is known. Copies, as each page that is looked at may bring two
+  /// megabytes of the file into this process's memory.
   fileprivate func ends() throws(CheckpointError) -> [Bytes] {
     let count = Swift.min(elementCount, 64)
-    return [try bytes(ofElements: 0..<count), try bytes(ofElements: elementCount - count..<elementCount)]
+    return [
+      try bytes(ofElements: 0..<count).copied(),
+      try bytes(ofElements: elementCount - count..<elementCount).copied(),
+    ]
   }
 }
 
