@@ -33,10 +33,6 @@ let package = Package(
     .systemLibrary(
       name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .systemLibrary(
-      name: "COpenBLAS", pkgConfig: "openblas",
-      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
-
-    .systemLibrary(
       name: "CJPEG", pkgConfig: "libjpeg",
       providers: [.apt(["libjpeg-dev"]), .brew(["jpeg-turbo"])]),
     .systemLibrary(
@@ -50,7 +46,7 @@ let package = Package(
     .target(name: "VectorsBaseline", dependencies: ["Vectors"]),
     .target(
       name: "Inference",
-      dependencies: ["NN", "CCPU", "COpenBLAS", "Vectors", "VectorsBaseline"]
+      dependencies: ["NN", "CCPU", "Vectors", "VectorsBaseline"]
         + vectorTargets.map { .byName(name: $0.name) }),
     .target(
       name: "ResNets", dependencies: ["NN", "Inference"], resources: [.embedInCode("Dialects")]),

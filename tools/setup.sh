@@ -11,11 +11,21 @@ require_swift() {
     fail "Swift 6.2 or later is missing: install it from https://www.swift.org/install and put 'swift' on PATH."
 }
 
+# It is opened at run time, so its headers are not needed.
+has_openblas() {
+  local pattern
+  for pattern in /usr/lib/{,*/}libopenblas.so* /usr/lib64/libopenblas.so* \
+    {/opt/homebrew,/usr/local}/opt/openblas/lib/libopenblas.dylib; do
+    if [ -e "$pattern" ]; then return; fi
+  done
+  return 1
+}
+
 require_system_libraries() {
   local missing=()
   command -v pkg-config >/dev/null 2>&1 || missing+=(pkg-config)
   if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists zlib; then missing+=(zlib1g-dev); fi
-  if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists openblas; then missing+=(libopenblas-dev); fi
+  has_openblas || missing+=(libopenblas0)
   if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists libjpeg; then missing+=(libjpeg-dev); fi
   if [ ${#missing[@]} -gt 0 ] || ! pkg-config --exists libpng; then missing+=(libpng-dev); fi
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
@@ -41,7 +51,7 @@ require_shells() {
 install_packages() {
   local missing=("$@")
   command -v apt-get >/dev/null 2>&1 ||
-    fail "${missing[*]} is missing, and this is not Debian or Ubuntu: install it with your system's package manager (zlib, OpenBLAS, libjpeg-turbo and libpng, all with headers)."
+    fail "${missing[*]} is missing, and this is not Debian or Ubuntu: install it with your system's package manager (zlib, libjpeg-turbo and libpng with headers, and OpenBLAS)."
   local as_root=()
   if [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null 2>&1 ||

@@ -44,6 +44,11 @@ public enum DType: String, Sendable, CaseIterable, CustomStringConvertible {
     }
   }
 
+  /// The bytes of `count` elements.
+  func byteCount(ofElements count: Int) -> Int {
+    (count / elementsPerByte + (count % elementsPerByte > 0 ? 1 : 0)) * size
+  }
+
   /// Whether the elements are quantized integers, which need a scale to mean anything.
   public var isQuantized: Bool {
     switch self {

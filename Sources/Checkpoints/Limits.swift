@@ -8,8 +8,8 @@
 /// | `archiveEntries` | 1,000,000 | ~10,000 |
 /// | `pickleBytes` | 1 GiB | ~100 MB (optimizer states of large models) |
 /// | `pickleOpcodes` | 50,000,000 | ~1,000,000 |
-/// | `pickleBaseMemory` | 16 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
-/// | `pickleMemoryRatio` | 16 bytes more for each byte of the file | < 0.1 |
+/// | `pickleBaseMemory` | 24 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
+/// | `pickleMemoryRatio` | 6 bytes more for each byte of the file | < 0.1 |
 /// | `inflatedPickleBase` | 4 MiB, or `inflatedPickleRatio` times the compressed size if that is more | 1 MB |
 /// | `inflatedPickleRatio` | 64 | 5-10 |
 /// | `stateDictExpansion` | 16 tensors named for each object of the pickle (modules may share modules) | 1 |
@@ -38,9 +38,9 @@ public struct Limits: Sendable {
   /// Opcodes of one pickle.
   public var pickleOpcodes = 50_000_000
   /// Bytes of memory that what a pickle describes may take, whatever the size of its file.
-  public var pickleBaseMemory = 16 << 20
+  public var pickleBaseMemory = 24 << 20
   /// Bytes of memory beyond that for each byte of the file.
-  public var pickleMemoryRatio = 16
+  public var pickleMemoryRatio = 6
   /// Bytes that a compressed pickle may inflate to, whatever its compressed size.
   public var inflatedPickleBase = 4 << 20
   /// How many times larger than its compressed bytes a larger pickle may be.

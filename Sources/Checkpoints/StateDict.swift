@@ -27,6 +27,12 @@ public struct StateDict: Sendable {
   /// A state dict without entries.
   public init() {}
 
+  /// A state dict of tensors whose names are known to be distinct, with the position of each.
+  init(names: [String], tensors: [Tensor], positions: [CodeUnitKey: Int]) {
+    elements = zip(names, tensors).map { ($0, $1) }
+    self.positions = positions
+  }
+
   /// The tensor named `name`.
   public subscript(name: String) -> Tensor? {
     positions[CodeUnitKey(name)].map { elements[$0].tensor }
@@ -48,9 +54,13 @@ public struct StateDict: Sendable {
     let key = CodeUnitKey(name)
     if let taken = positions.updateValue(elements.count, forKey: key) {
       positions[key] = taken
-      throw CheckpointError(.malformed, "two tensors have this name.", key: name)
+      throw StateDict.nameIsTaken(name)
     }
     elements.append((name, tensor))
+  }
+
+  static func nameIsTaken(_ name: String) -> CheckpointError {
+    CheckpointError(.malformed, "two tensors have this name.", key: name)
   }
 
   /// Makes room for `count` tensors, which saves moving them while they are added.

@@ -18,9 +18,9 @@ public final class Storage: Sendable {
     /// Made when first asked for.
     case generated(@Sendable () throws(CheckpointError) -> Bytes)
     /// The elements of a tensor in another type; made as often as they are asked for, and never kept.
-    case converted(Tensor, DType)
+    indirect case converted(Tensor, DType)
     /// The file holds no bytes for it; the error says why.
-    case unavailable(CheckpointError)
+    indirect case unavailable(CheckpointError)
   }
 
   package init(_ source: Source, byteCount: Int, origin: String = "", device: String = "cpu") {

@@ -44,11 +44,7 @@ public struct Tensor: Sendable {
         "has a negative size, stride or offset (shape \(shape), strides \(strides), offset \(storageOffset))."
       )
     }
-    guard let elementCount = Tensor.product(shape),
-      !elementCount.multipliedReportingOverflow(by: dtype.size).overflow
-    else {
-      throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
-    }
+    let elementCount = try Tensor.elementCount(dtype, shape)
     // What shares a byte can't be strided over.
     guard
       dtype.elementsPerByte == 1
@@ -98,11 +94,10 @@ public struct Tensor: Sendable {
     guard shape.allSatisfy({ $0 >= 0 }) else {
       throw CheckpointError(.malformed, "has a negative size (shape \(shape)).")
     }
-    guard shape.count <= Limits.standard.tensorDimensions, let elementCount = Tensor.product(shape),
-      !elementCount.multipliedReportingOverflow(by: dtype.size).overflow
-    else {
+    guard shape.count <= Limits.standard.tensorDimensions else {
       throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
     }
+    let elementCount = try Tensor.elementCount(dtype, shape)
     self.init(
       dtype: dtype, shape: shape, strides: strides ?? Tensor.contiguousStrides(shape), storageOffset: 0,
       storage: Storage(.unavailable(layout.error), byteCount: 0), elementCount: elementCount,
@@ -159,8 +154,7 @@ public struct Tensor: Sendable {
   /// The size of all elements in bytes; of the components' where there are any.
   public var byteCount: Int {
     switch layout {
-    case .strided:
-      (elementCount / dtype.elementsPerByte + (elementCount % dtype.elementsPerByte > 0 ? 1 : 0)) * dtype.size
+    case .strided: dtype.byteCount(ofElements: elementCount)
     case .meta: 0
     default: components.reduce(0) { $0.saturatingAdding($1.tensor.byteCount) }
     }
@@ -210,6 +204,18 @@ public struct Tensor: Sendable {
       strides[dimension] = strides[dimension + 1] &* max(shape[dimension + 1], 1)
     }
     return strides.map { max($0, 0) }
+  }
+
+  /// The number of elements of a shape without negative sizes.
+  ///
+  /// - Throws: `.limitExceeded` when that, or their bytes, can't be counted.
+  static func elementCount(_ dtype: DType, _ shape: [Int]) throws(CheckpointError) -> Int {
+    guard let elementCount = product(shape),
+      !elementCount.multipliedReportingOverflow(by: dtype.size).overflow
+    else {
+      throw CheckpointError(.limitExceeded, "has shape \(shape), which is more than can be addressed.")
+    }
+    return elementCount
   }
 
   /// The product of `factors`, or nil on overflow. A zero anywhere makes it zero.

@@ -190,7 +190,7 @@ extension Model {
     return outline.operationCount
   }
 
-  /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.
+  /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`; `none` where it is not installed.
   public static var coreType: String { MatrixEngine.coreType }
 }
 

@@ -30,7 +30,6 @@ final class Plan: Sendable {
   let idleWorkspaces = Locked<[Workspace]>([])
 
   init(_ graph: Graph, _ options: PlanOptions, weights: WeightStore) throws {
-    MatrixEngine.prepare()
     let outline = try PlanOutline(graph, options)
     let pool = ThreadPool.withThreads(options.threads)
     let layers = outline.layers

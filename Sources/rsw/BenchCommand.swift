@@ -73,6 +73,9 @@ struct Bench: ParsableCommand {
     if batch > 4096 || repetitions > 1_000_000 || size.contains(where: { $0 > 16_384 }) {
       throw ValidationError("--batch goes to 4096, --repeat to 1000000, --size to 16384.")
     }
+    if let engine, !engine.isInstalled {
+      throw ValidationError("OpenBLAS is not installed. Install it (libopenblas0), or leave --engine out.")
+    }
     if batch < 1 || repetitions < 1 { throw ValidationError("--batch and --repeat must be at least 1.") }
     if size.count != 2 || size.contains(where: { $0 < 1 }) {
       throw ValidationError("--size takes a height and a width, two numbers such as --size 224 224.")

@@ -30,7 +30,6 @@ struct RSW: ParsableCommand {
     ])
 
   static func main() {
-    MatrixEngine.endForeignThreads()
     Terminal.explainVanishedPages()
     // Nearly every command needs them, and they can be read while the arguments are.
     DispatchQueue.global().async { _ = Dialect.all }

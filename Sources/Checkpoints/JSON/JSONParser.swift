@@ -68,18 +68,19 @@ struct JSONParser {
     return try value().string
   }
 
-  /// The next value if it is an array of whole numbers; nil, behind it, if it is something else.
-  mutating func intsIfAny() throws(CheckpointError) -> [Int]? {
+  /// Appends the next value to `ints` if it is an array of whole numbers.
+  ///
+  /// - Returns: whether it is; else the place is behind it all the same, and some may have been appended.
+  mutating func appendIntsIfAny(to ints: inout [Int]) throws(CheckpointError) -> Bool {
     guard try next() == UInt8(ascii: "[") else {
       _ = try value()
-      return nil
+      return false
     }
-    var ints: [Int] = []
     var areInts = true
     try elements { (parser: inout JSONParser) throws(CheckpointError) in
       if let int = try parser.value().int { ints.append(int) } else { areInts = false }
     }
-    return areInts ? ints : nil
+    return areInts
   }
 
   /// Calls `body` with the name of each member of the next value, for which it must read the member's value.

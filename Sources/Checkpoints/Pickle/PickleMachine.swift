@@ -19,6 +19,8 @@ package struct PickleMachine {
   private let memoryLimit: Int
   /// Torch's pickles have some 14 bytes for each node; room for these is made at once.
   private static let bytesPerNode = 16
+  /// What one more name of a class or function counts for. It takes less, but a real pickle has few, and each takes time.
+  private static let newGlobal = 1024
 
   /// Runs the pickle that begins at `position` to its STOP.
   ///
@@ -65,7 +67,8 @@ package struct PickleMachine {
       }
       try execute(opcode)
       try closeFrame()
-      guard nodeBytes + stack.memory + memo.memory <= memoryLimit else {
+      let room = MemoryLayout<PickleNode>.stride * (heap.nodes.capacity - heap.nodes.count)
+      guard nodeBytes + room + stack.memory + memo.memory <= memoryLimit else {
         throw CheckpointError(
           .limitExceeded,
           "the pickle describes more objects than a file of this size justifies (\(memoryLimit) bytes of memory). "
@@ -342,7 +345,7 @@ package struct PickleMachine {
     if index == heap.globals.count {
       globalIndices[CodeUnitKey(fullName)] = index
       heap.globals.append(PickleGlobal(module: module, name: name, fullName: fullName))
-      nodeBytes += 2 * (128 + fullName.utf8.count)
+      nodeBytes += PickleMachine.newGlobal + 2 * fullName.utf8.count
     }
     return allocate(.global(index))
   }

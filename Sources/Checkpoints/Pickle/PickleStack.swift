@@ -8,7 +8,9 @@ struct PickleStack {
   private var marks: [Int] = []
 
   /// What it takes in memory, about.
-  var memory: Int { MemoryLayout<PickleValue>.stride * values.count + MemoryLayout<Int>.stride * marks.count }
+  var memory: Int {
+    MemoryLayout<PickleValue>.stride * values.capacity + MemoryLayout<Int>.stride * marks.capacity
+  }
 
   private var floor: Int { marks.last ?? 0 }
 
@@ -75,7 +77,7 @@ struct PickleMemo {
   /// What it takes in memory, about.
   var memory: Int {
     let sparseEntry = 48
-    return MemoryLayout<PickleValue>.stride * entries.count + sparseEntry * sparse.count
+    return MemoryLayout<PickleValue>.stride * entries.capacity + sparseEntry * sparse.count
   }
 
   /// The number of entries, which MEMOIZE numbers the next one by.

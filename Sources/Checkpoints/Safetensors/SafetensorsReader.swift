@@ -29,14 +29,10 @@ struct SafetensorsFile {
     let header = try reader.readBytes(Int(size))
     let data = try reader.readBytes(reader.remaining)
 
-    var stateDict = StateDict()
-    var metadata: [(name: String, value: String)]?
-    var ranges: [Range<Int>] = []
-    let usualEntry = 64
-    stateDict.reserveCapacity(header.count / usualEntry)
-    ranges.reserveCapacity(header.count / usualEntry)
     // One tensor at a time, so that the first one that is wrong ends it. No array in a header is longer
     // than a shape.
+    var entries = HeaderEntries(byteCount: header.count)
+    var metadata: [(name: String, value: String)]?
     var parser = try JSONParser(header, limits: limits, longestArray: limits.tensorDimensions)
     try parser.members(areKept: true) { (parser: inout JSONParser, name) throws(CheckpointError) in
       if name == "__metadata__" {
@@ -47,16 +43,14 @@ struct SafetensorsFile {
         return
       }
       do throws(CheckpointError) {
-        let (tensor, range) = try SafetensorsFile.tensor(Entry(&parser), data)
-        ranges.append(range)
-        try stateDict.append(name, tensor)
+        try entries.read(name, &parser, dataSize: data.count)
       } catch {
         throw error.forTensor(name)
       }
     }
     try parser.end()
-    try SafetensorsFile.checkCoverage(ranges, size: data.count)
-    self.stateDict = stateDict
+    try entries.checkCoverage(of: data.count)
+    self.stateDict = try entries.stateDict(data)
     self.metadata = metadata ?? []
   }
 
@@ -71,71 +65,109 @@ struct SafetensorsFile {
     }
     return result
   }
+}
 
-  /// What the header says of a tensor; nil where it says nothing or nonsense.
+/// What a header says of its tensors, checked as it is read. Nothing is made of them before all are right, so that a header
+/// of many tensors that is wrong at its end takes little memory and time.
+private struct HeaderEntries {
+  private var names: [String] = []
+  private var positions: [CodeUnitKey: Int] = [:]
+  private var entries: [Entry] = []
+  /// The dimensions of all shapes, one shape behind the other.
+  private var sizes: [Int] = []
+
   private struct Entry {
-    private(set) var dtype: String?
-    private(set) var shape: [Int]?
-    private(set) var offsets: [Int]?
-
-    init(_ parser: inout JSONParser) throws(CheckpointError) {
-      var (dtype, shape, offsets): (String?, [Int]?, [Int]?)
-      try parser.members { (parser: inout JSONParser, name) throws(CheckpointError) in
-        switch name {
-        case "dtype": dtype = try parser.stringIfAny()
-        case "shape": shape = try parser.intsIfAny()
-        case "data_offsets": offsets = try parser.intsIfAny()
-        default: _ = try parser.value()
-        }
-      }
-      (self.dtype, self.shape, self.offsets) = (dtype, shape, offsets)
-    }
+    let dtype: DType
+    /// Where its shape begins among the sizes; it ends where the next one begins.
+    let firstSize: Int
+    let start: Int
+    let end: Int
   }
 
-  private static func tensor(_ entry: Entry, _ data: Bytes) throws(CheckpointError) -> (Tensor, Range<Int>) {
-    guard let typeName = entry.dtype, var shape = entry.shape, let offsets = entry.offsets, offsets.count == 2
-    else { throw CheckpointError(.malformed, "lacks dtype, shape or data_offsets. Get the file again.") }
+  /// For a header of `byteCount` bytes.
+  init(byteCount: Int) {
+    let usualEntry = 96
+    let room = min(byteCount / usualEntry, 1 << 16)
+    names.reserveCapacity(room)
+    positions.reserveCapacity(room)
+    entries.reserveCapacity(room)
+  }
+
+  /// Reads what the header says of one tensor.
+  mutating func read(_ name: String, _ parser: inout JSONParser, dataSize: Int) throws(CheckpointError) {
+    let firstSize = sizes.count
+    var (typeName, hasShape): (String?, Bool) = (nil, false)
+    var offsets: [Int] = []
+    try parser.members { (parser: inout JSONParser, name) throws(CheckpointError) in
+      switch name {
+      case "dtype": typeName = try parser.stringIfAny()
+      case "shape": hasShape = try parser.appendIntsIfAny(to: &sizes)
+      case "data_offsets": if try !parser.appendIntsIfAny(to: &offsets) { offsets = [] }
+      default: _ = try parser.value()
+      }
+    }
+    guard let typeName, hasShape, offsets.count == 2 else {
+      throw CheckpointError(.malformed, "lacks dtype, shape or data_offsets. Get the file again.")
+    }
     let (start, end) = (offsets[0], offsets[1])
     guard let dtype = DType(safetensorsName: typeName) else {
       throw CheckpointError(.unsupported, "is of the unknown dtype \(quoted(typeName)).")
     }
     // The format counts elements of 4 bits, torch pairs of them.
     if dtype == .float4_e2m1fn_x2 {
-      guard let last = shape.popLast(), last.isMultiple(of: 2) else {
+      guard sizes.count > firstSize, let last = sizes.last, last.isMultiple(of: 2) else {
         throw CheckpointError(
           .malformed,
-          "is F4 of shape \(entry.shape ?? []), whose last dimension is not even. Get the file again.")
+          "is F4 of shape \(sizes[firstSize...]), whose last dimension is not even. Get the file again.")
       }
-      shape.append(last / 2)
+      sizes[sizes.count - 1] = last / 2
     }
-    guard shape.allSatisfy({ $0 >= 0 }), start >= 0, start <= end,
-      let bytes = data.slice(start, end - start)
-    else { throw CheckpointError(.malformed, "has a shape or offsets that can't be. Get the file again.") }
-    let storage = Storage(.bytes(bytes), byteCount: bytes.count)
-    let tensor = try Tensor(dtype: dtype, shape: shape, storage: storage)
-    guard tensor.byteCount == bytes.count else {
+    let shape = Array(sizes[firstSize...])
+    guard shape.allSatisfy({ $0 >= 0 }), start >= 0, start <= end, end <= dataSize else {
+      throw CheckpointError(.malformed, "has a shape or offsets that can't be. Get the file again.")
+    }
+    let byteCount = dtype.byteCount(ofElements: try Tensor.elementCount(dtype, shape))
+    guard byteCount == end - start else {
       throw CheckpointError(
         .malformed,
-        "is \(dtype) \(shape), \(tensor.byteCount) bytes, but \(bytes.count) are set apart for it. Get the file again."
-      )
+        "is \(dtype) \(shape), \(byteCount) bytes, but \(end - start) are set apart for it. "
+          + "Get the file again.")
     }
-    return (tensor, start..<end)
+    guard positions.updateValue(entries.count, forKey: CodeUnitKey(name)) == nil else {
+      throw StateDict.nameIsTaken(name)
+    }
+    names.append(name)
+    entries.append(Entry(dtype: dtype, firstSize: firstSize, start: start, end: end))
   }
 
   /// The tensors must fill the data, each byte once.
-  private static func checkCoverage(_ ranges: [Range<Int>], size: Int) throws(CheckpointError) {
+  func checkCoverage(of size: Int) throws(CheckpointError) {
     var end = 0
-    for range in ranges.sorted(by: { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }) {
-      guard range.lowerBound == end else {
+    for entry in entries.sorted(by: { ($0.start, $0.end) < ($1.start, $1.end) }) {
+      guard entry.start == end else {
         throw CheckpointError(
-          .malformed, "its tensors overlap or leave holes. Get the file again.", offset: range.lowerBound)
+          .malformed, "its tensors overlap or leave holes. Get the file again.", offset: entry.start)
       }
-      end = range.upperBound
+      end = entry.end
     }
     guard end == size else {
       throw CheckpointError(
         end > size ? .truncated : .malformed,
         "its tensors need \(end) bytes, but it holds \(size). Get the file again.")
     }
+  }
+
+  /// The tensors, whose bytes lie in `data`.
+  func stateDict(_ data: Bytes) throws(CheckpointError) -> StateDict {
+    var tensors: [Tensor] = []
+    tensors.reserveCapacity(entries.count)
+    for (index, entry) in entries.enumerated() {
+      let endOfSizes = index + 1 < entries.count ? entries[index + 1].firstSize : sizes.count
+      guard let bytes = data.slice(entry.start, entry.end - entry.start) else { continue }  // checked above
+      tensors.append(
+        try Tensor(
+          dtype: entry.dtype, shape: Array(sizes[entry.firstSize..<endOfSizes]), storage: Storage(bytes)))
+    }
+    return StateDict(names: names, tensors: tensors, positions: positions)
   }
 }

@@ -49,6 +49,7 @@ package struct ZipArchive: Sendable {
     let dataEnds = try ZipArchive.dataEnds(entries, directoryStart: end.directoryStart)
     var records: [ZipRecord] = []
     var positions: [CodeUnitKey: Int] = [:]
+    let source = ZipSource(file, limits)
     records.reserveCapacity(entries.count)
     positions.reserveCapacity(entries.count)
     for (index, entry) in entries.enumerated() {
@@ -57,7 +58,7 @@ package struct ZipArchive: Sendable {
           .malformed, "the archive holds two records of this name, and readers differ in which they take.",
           record: entry.name)
       }
-      records.append(ZipRecord(entry, in: file, dataEnd: dataEnds[index], limits: limits))
+      records.append(ZipRecord(entry, in: source, dataEnd: dataEnds[index]))
     }
     self.records = records
     self.positions = positions

@@ -6,13 +6,27 @@
 // Name, method and the two lengths are used: PyTorch pads the extra field (id "FB") so that data is
 // aligned, and writers that stream leave the sizes and the CRC zero.
 
+import Synchronization
+
+/// What all records of an archive share.
+final class ZipSource: Sendable {
+  let file: Bytes
+  let limits: Limits
+
+  init(_ file: Bytes, _ limits: Limits) {
+    self.file = file
+    self.limits = limits
+  }
+}
+
 /// One file in an archive. Its data is read, inflated and checked at most once.
 package final class ZipRecord: Sendable {
   package let entry: ZipEntry
-  private let file: Bytes
+  private let source: ZipSource
   /// The data ends here or before.
   private let dataEnd: Int
-  private let limits: Limits
+  /// Where the data begins; 0 until its local header was read.
+  private let dataStart = Atomic(0)
   private let inflated = Once<Bytes>()
   private let checksum = Once<UInt32>()
 
@@ -24,14 +38,14 @@ package final class ZipRecord: Sendable {
   /// Deflate's two option bits, the data descriptor, and UTF-8 names.
   private static let knownFlags: UInt16 = 0x080E
 
-  init(_ entry: ZipEntry, in file: Bytes, dataEnd: Int, limits: Limits) {
+  init(_ entry: ZipEntry, in source: ZipSource, dataEnd: Int) {
     self.entry = entry
-    self.file = file
+    self.source = source
     self.dataEnd = dataEnd
-    self.limits = limits
   }
 
   package var name: String { entry.name }
+  private var limits: Limits { source.limits }
 
   /// The record's content: a slice of the file when it is stored, else inflated once.
   package func bytes() throws(CheckpointError) -> Bytes {
@@ -187,7 +201,23 @@ package final class ZipRecord: Sendable {
 
   /// The record's bytes as they lie in the file.
   private func data() throws(CheckpointError) -> Bytes {
-    var reader = ByteReader(file, at: entry.headerOffset)
+    var start = dataStart.load(ordering: .relaxed)
+    if start == 0 {
+      start = try checkedDataStart()
+      dataStart.store(start, ordering: .relaxed)
+    }
+    guard let data = source.file.slice(start, entry.compressedSize) else { throw reachesTooFar }
+    return data
+  }
+
+  /// Where the data begins behind a local header that says the same as the directory.
+  private func checkedDataStart() throws(CheckpointError) -> Int {
+    let file = source.file
+    // The directory's name may have more bytes than this one, but not fewer. A copy leaves no page of the file in this
+    // process's memory, which would be one or many for each record.
+    let wanted = ZipRecord.localHeaderSize + name.utf8.count
+    let header = try file.slice(entry.headerOffset, min(wanted, file.count - entry.headerOffset))?.copied()
+    var reader = ByteReader(header ?? Bytes([]))
     guard try reader.read(UInt32.self) == ZipRecord.localSignature else {
       throw CheckpointError(
         .malformed, "its local header is not where the directory says. Get the file again.",
@@ -216,17 +246,19 @@ package final class ZipRecord: Sendable {
     }
     let nameLength = Int(try reader.read(UInt16.self))
     let extraLength = Int(try reader.read(UInt16.self))
-    guard try reader.readBytes(nameLength).utf8 ?? name == name else {
+    guard nameLength <= reader.remaining, try reader.readBytes(nameLength).utf8 ?? name == name else {
       throw CheckpointError(
         .malformed, "its local header has another name than the directory. Get the file again.",
         offset: entry.headerOffset)
     }
-    try reader.skip(extraLength)
-    guard reader.position <= dataEnd, entry.compressedSize <= dataEnd - reader.position else {
-      throw CheckpointError(
-        .malformed, "reaches into the next record. Get the file again.", offset: entry.headerOffset)
-    }
-    return try reader.readBytes(entry.compressedSize)
+    let start = entry.headerOffset + reader.position + extraLength
+    guard start <= dataEnd, entry.compressedSize <= dataEnd - start else { throw reachesTooFar }
+    return start
+  }
+
+  private var reachesTooFar: CheckpointError {
+    CheckpointError(
+      .malformed, "reaches into the next record. Get the file again.", offset: entry.headerOffset)
   }
 
   private static func methodName(_ method: UInt16) -> String {

@@ -1,7 +1,6 @@
 // The one place where matrices are multiplied: by our own kernel, or by OpenBLAS on one thread a call.
 // The threads are ours either way.
 
-import COpenBLAS
 import Vectors
 
 /// What multiplies matrices.
@@ -13,25 +12,14 @@ package enum MatrixEngine: String, Sendable, CaseIterable {
 
   /// Our own kernel where vectors are wide. Where they are not, its advantage is gone: OpenBLAS has
   /// kernels for each kind of CPU.
-  static let preferred: MatrixEngine = VectorKernels.widest.width >= 8 ? .native : .blas
+  static let preferred: MatrixEngine =
+    VectorKernels.widest.width >= 8 || !blas.isInstalled ? .native : .blas
 
-  /// OpenBLAS is told once to leave threads to us.
-  private static let configured: Void = openblas_set_num_threads(1)
+  /// Whether it can be used here.
+  package var isInstalled: Bool { self == .native || BLASLibrary.installed != nil }
 
-  /// Must be called before the first product; costs nothing after that.
-  static func prepare() { _ = configured }
-
-  /// Ends the threads that OpenBLAS started when it was loaded.
-  ///
-  /// They spin for some 27 ms before they sleep, and take a core from whatever the process does
-  /// first. Only a program that uses OpenBLAS through this library alone may do it.
-  package static func endForeignThreads() {
-    prepare()
-    openblas_end_threads()
-  }
-
-  /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`.
-  package static var coreType: String { String(cString: openblas_get_corename()) }
+  /// The kind of CPU that OpenBLAS chose its kernels for, such as `Zen`; `none` without OpenBLAS.
+  package static var coreType: String { BLASLibrary.installed?.coreType ?? "none" }
 }
 
 /// A matrix `[rows, depth]` times weights, and what is done with the result.
@@ -63,10 +51,12 @@ struct MatrixProduct {
         left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, bounds, target, stride)
     case .blas:
       let residualIsInPlace = residual.map { $0 == ConstantFloats(target) } ?? false
-      cblas_sgemm(
-        CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows), blasint(columns.count),
-        blasint(layout.depth), 1, left, blasint(leftStride), weights, blasint(layout.rowStride),
-        residualIsInPlace ? 1 : 0, target, blasint(stride))
+      guard let library = BLASLibrary.installed else {
+        preconditionFailure("OpenBLAS is not installed: see MatrixEngine.isInstalled")
+      }
+      library.multiply(
+        left, leftStride, weights, layout.rowStride, rows: rows, columns: columns.count, depth: layout.depth,
+        accumulates: residualIsInPlace, target, stride)
       if let bias {
         kernels.epilogue(
           target, rows, columns.count, stride, bias, residualIsInPlace ? nil : residual, bounds)
