@@ -7,11 +7,17 @@ func vectors(_ architecture: String) -> [SwiftSetting] {
 }
 
 #if arch(x86_64)
+  let checksumTargets: [Target] = [
+    .target(
+      name: "CarrylessCRC", dependencies: ["CCPU"],
+      swiftSettings: [.unsafeFlags(["-Xcc", "-march=x86-64-v2", "-Xcc", "-mpclmul"])])
+  ]
   let vectorTargets: [Target] = [
     .target(name: "VectorsAVX2", dependencies: ["Vectors"], swiftSettings: vectors("x86-64-v3")),
     .target(name: "VectorsAVX512", dependencies: ["Vectors"], swiftSettings: vectors("x86-64-v4")),
   ]
 #else
+  let checksumTargets: [Target] = []
   let vectorTargets: [Target] = []
 #endif
 
@@ -39,7 +45,9 @@ let package = Package(
       name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"]), .brew(["libpng"])]),
 
     .target(
-      name: "Checkpoints", dependencies: ["CCPU", "CZlib"], swiftSettings: [.strictMemorySafety()]),
+      name: "Checkpoints",
+      dependencies: ["CCPU", "CZlib"] + checksumTargets.map { .byName(name: $0.name) },
+      swiftSettings: [.strictMemorySafety()]),
     .target(name: "NN", dependencies: ["Checkpoints"]),
     .systemLibrary(name: "CCPU"),
     .target(name: "Vectors", dependencies: ["CCPU"]),
@@ -69,6 +77,6 @@ let package = Package(
     .testTarget(name: "PretrainedTests", dependencies: ["Pretrained", "TestSupport"]),
     .testTarget(name: "ImagesTests", dependencies: ["Images", "TestSupport"]),
     .testTarget(name: "rswTests", dependencies: ["rsw", "TestSupport"], exclude: ["Golden"]),
-  ] + vectorTargets,
+  ] + checksumTargets + vectorTargets,
   swiftLanguageModes: [.v6]
 )

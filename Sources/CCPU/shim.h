@@ -32,6 +32,21 @@ static inline unsigned cpu_extended_features(void) {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) ? b : 0;
 }
 
+#if defined(__PCLMUL__)
+typedef unsigned long long cpu_word_pair __attribute__((ext_vector_type(2)));
+typedef long long cpu_signed_pair __attribute__((vector_size(16)));
+
+/// The product of the lower words without carries.
+static inline cpu_word_pair cpu_carryless_product_low(cpu_word_pair a, cpu_word_pair b) {
+  return (cpu_word_pair)__builtin_ia32_pclmulqdq128((cpu_signed_pair)a, (cpu_signed_pair)b, 0x00);
+}
+
+/// That of the upper words.
+static inline cpu_word_pair cpu_carryless_product_high(cpu_word_pair a, cpu_word_pair b) {
+  return (cpu_word_pair)__builtin_ia32_pclmulqdq128((cpu_signed_pair)a, (cpu_signed_pair)b, 0x11);
+}
+#endif
+
 /// ECX of CPUID's leaf 1.
 static inline unsigned cpu_features(void) {
   unsigned a, b, c, d;

@@ -20,11 +20,14 @@ import Testing
     #expect(crc32(Bytes([])) == 0)
   }
 
-  @Test(arguments: [4800, 16_383, 16_384, 16_385, 16_391, 24_575, 65_543, 100_000, 300_001])
+  @Test(arguments: [
+    63, 64, 127, 128, 143, 192, 1000, 4800, 16_383, 16_384, 16_385, 16_391, 24_575, 65_543, 100_000, 300_001,
+  ])
   func largeContent(size: Int) {
     var random = SystemRandomNumberGenerator()
     let bytes = (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) }
     #expect(crc32(Bytes(bytes)) == definition(bytes))
+    #expect(bytes.withUnsafeBytes { reducedChecksum($0, continuing: 0) } == definition(bytes))
     // From an address that is not aligned
     #expect(Bytes(bytes).slice(3, size - 3).map(crc32) == definition(Array(bytes[3...])))
   }

@@ -14,8 +14,8 @@ package struct PickleMachine {
   private var globalIndices: [CodeUnitKey: Int] = [:]
   /// Where the open frame ends.
   private var frameEnd: Int?
-  /// What the nodes take, about.
-  private var nodeBytes = 0
+  /// What the nodes keep outside of themselves, about.
+  private var contentBytes = 0
   private let memoryLimit: Int
   /// Torch's pickles have some 14 bytes for each node; room for these is made at once.
   private static let bytesPerNode = 16
@@ -62,13 +62,12 @@ package struct PickleMachine {
       }
       if opcode == .stop {
         heap.root = try stack.pop()
-        heap.memory = nodeBytes
+        heap.memory = contentBytes + MemoryLayout<PickleNode>.stride * heap.nodes.count
         return
       }
       try execute(opcode)
       try closeFrame()
-      let room = MemoryLayout<PickleNode>.stride * (heap.nodes.capacity - heap.nodes.count)
-      guard nodeBytes + room + stack.memory + memo.memory <= memoryLimit else {
+      guard heap.nodes.memory + contentBytes + stack.memory + memo.memory <= memoryLimit else {
         throw CheckpointError(
           .limitExceeded,
           "the pickle describes more objects than a file of this size justifies (\(memoryLimit) bytes of memory). "
@@ -158,21 +157,19 @@ package struct PickleMachine {
 
   private mutating func allocate(_ node: PickleNode) -> PickleValue {
     heap.nodes.append(node)
-    nodeBytes += PickleMachine.bytes(of: node)
+    contentBytes += PickleMachine.contentBytes(of: node)
     return .node(PickleReference(index: heap.nodes.count - 1))
   }
 
-  /// What a node takes: itself, and the block that most kinds keep their content in.
-  private static func bytes(of node: PickleNode) -> Int {
+  /// The block that most kinds of nodes keep their content in.
+  private static func contentBytes(of node: PickleNode) -> Int {
     let block = 32
-    let content =
-      switch node {
-      case .string(let text): text.utf8.count > 15 ? block + text.utf8.count : 0
-      case .tuple(let values), .list(let values), .dict(let values), .set(let values): size(values)
-      case .object(let object): block + MemoryLayout<PickleObject>.stride + size(object.arguments)
-      case .bytes, .bigInteger, .global, .persistent: 0
-      }
-    return MemoryLayout<PickleNode>.stride + content
+    return switch node {
+    case .string(let text): text.utf8.count > 15 ? block + text.utf8.count : 0
+    case .tuple(let values), .list(let values), .dict(let values), .set(let values): size(values)
+    case .object(let object): block + MemoryLayout<PickleObject>.stride + size(object.arguments)
+    case .bytes, .bigInteger, .global, .persistent: 0
+    }
 
     func size(_ values: [PickleValue]) -> Int {
       values.isEmpty ? 0 : block + MemoryLayout<PickleValue>.stride * values.count
@@ -275,7 +272,7 @@ package struct PickleMachine {
 
   private mutating func append(_ values: some Collection<PickleValue>) throws(CheckpointError) {
     let index = try target(of: "appends to")
-    nodeBytes += 2 * MemoryLayout<PickleValue>.stride * values.count
+    contentBytes += 2 * MemoryLayout<PickleValue>.stride * values.count
     // The empty node leaves `elements` the only owner, so that it grows in place.
     if case .list(var elements) = heap.nodes[index] {
       heap.nodes[index] = .list([])
@@ -292,7 +289,7 @@ package struct PickleMachine {
 
   private mutating func setEntries(_ pairs: [PickleValue]) throws(CheckpointError) {
     let index = try target(of: "sets entries of")
-    nodeBytes += 2 * MemoryLayout<PickleValue>.stride * pairs.count
+    contentBytes += 2 * MemoryLayout<PickleValue>.stride * pairs.count
     if case .dict(var entries) = heap.nodes[index] {
       heap.nodes[index] = .dict([])
       entries += pairs
@@ -308,7 +305,7 @@ package struct PickleMachine {
 
   private mutating func addItems(_ values: [PickleValue]) throws(CheckpointError) {
     let index = try target(of: "adds to")
-    nodeBytes += 2 * MemoryLayout<PickleValue>.stride * values.count
+    contentBytes += 2 * MemoryLayout<PickleValue>.stride * values.count
     guard case .set(var elements) = heap.nodes[index] else {
       throw CheckpointError.malformedPickle("adds to something that is no set")
     }
@@ -345,7 +342,7 @@ package struct PickleMachine {
     if index == heap.globals.count {
       globalIndices[CodeUnitKey(fullName)] = index
       heap.globals.append(PickleGlobal(module: module, name: name, fullName: fullName))
-      nodeBytes += PickleMachine.newGlobal + 2 * fullName.utf8.count
+      contentBytes += PickleMachine.newGlobal + 2 * fullName.utf8.count
     }
     return allocate(.global(index))
   }

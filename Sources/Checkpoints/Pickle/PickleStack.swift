@@ -8,9 +8,7 @@ struct PickleStack {
   private var marks: [Int] = []
 
   /// What it takes in memory, about.
-  var memory: Int {
-    MemoryLayout<PickleValue>.stride * values.capacity + MemoryLayout<Int>.stride * marks.capacity
-  }
+  var memory: Int { values.memory + marks.memory }
 
   private var floor: Int { marks.last ?? 0 }
 
@@ -68,6 +66,12 @@ struct PickleStack {
   private static let empty = CheckpointError.malformedPickle("takes from an empty stack")
 }
 
+extension Array {
+  /// What it takes in memory when the next element comes: where there is no room left, that is twice as much in a new
+  /// place, beside the old one.
+  var memory: Int { MemoryLayout<Element>.stride * (count == capacity ? 3 : 1) * capacity }
+}
+
 /// Values by number.
 struct PickleMemo {
   private var entries: [PickleValue] = []
@@ -77,7 +81,7 @@ struct PickleMemo {
   /// What it takes in memory, about.
   var memory: Int {
     let sparseEntry = 48
-    return MemoryLayout<PickleValue>.stride * entries.capacity + sparseEntry * sparse.count
+    return entries.memory + sparseEntry * sparse.count
   }
 
   /// The number of entries, which MEMOIZE numbers the next one by.

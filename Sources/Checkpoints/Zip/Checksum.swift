@@ -1,5 +1,5 @@
-// CRC-32, as zip and PNG have it (ISO 3309), twice as fast as zlib has it: 6.9 GB a second of a core of Zen 3 in runs of a
-// megabyte, where zlib 1.2.13 reads 3.3.
+// CRC-32, as zip and PNG have it (ISO 3309), faster than zlib has it. On a core of Zen 3, in runs of a megabyte, carry-less
+// products (CarrylessCRC) read 12 GB a second, and what follows here for all other CPUs 6.9, where zlib 1.2.13 reads 3.3.
 //
 // Most of the work can be done with exclusive ors alone (Russell, "Chorba: A novel
 // CRC32 implementation", arXiv 2412.16398): the polynomial of CRC-32 divides
@@ -12,7 +12,12 @@
 // i − 290, i − 366, i − 422 and i − 600; of these the last 1,024 are kept. What is left at the end are 600 words, which
 // zlib gets.
 
+import CCPU
 import CZlib
+
+#if canImport(CarrylessCRC)
+  import CarrylessCRC
+#endif
 
 /// The CRC-32 of `bytes`.
 package func crc32(_ bytes: Bytes) -> UInt32 {
@@ -40,6 +45,35 @@ func crc32(_ first: UInt32, followedBy second: UInt32, of count: Int) -> UInt32 
 ///
 /// - Parameter checksum: that of the others; 0 if there are none.
 func crc32(_ bytes: UnsafeRawBufferPointer, continuing checksum: UInt32) -> UInt32 {
+  #if canImport(CarrylessCRC)
+    if hasCarrylessProducts { return unsafe carrylessChecksum(bytes, continuing: checksum) }
+  #endif
+  return unsafe reducedChecksum(bytes, continuing: checksum)
+}
+
+#if canImport(CarrylessCRC)
+  /// Whether the CPU has SSE4.2 and PCLMULQDQ, which came two years later.
+  private let hasCarrylessProducts: Bool = {
+    let needed: UInt32 = 1 << 1 | 1 << 9 | 1 << 19 | 1 << 20 | 1 << 23
+    return cpu_features() & needed == needed
+  }()
+
+  private func carrylessChecksum(_ bytes: UnsafeRawBufferPointer, continuing checksum: UInt32) -> UInt32 {
+    let groups = bytes.count / 64
+    guard groups > 1, let start = bytes.baseAddress else {
+      return unsafe zlibChecksum(bytes, continuing: checksum)
+    }
+    let words = unsafe folded(start, groups: groups, adding: ~checksum)
+    let sum = unsafe [words.first.littleEndian, words.second.littleEndian].withUnsafeBytes {
+      unsafe zlibChecksum($0, continuing: ~0)
+    }
+    return unsafe zlibChecksum(
+      UnsafeRawBufferPointer(rebasing: bytes[(groups * 64)...]), continuing: sum)
+  }
+#endif
+
+/// Without any special instruction.
+package func reducedChecksum(_ bytes: UnsafeRawBufferPointer, continuing checksum: UInt32) -> UInt32 {
   guard bytes.count >= shortestReduced, let start = bytes.baseAddress else {
     return unsafe zlibChecksum(bytes, continuing: checksum)
   }
