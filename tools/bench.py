@@ -541,7 +541,7 @@ def main():
     print_report(surroundings, sections)
     if forward:
         print_summary(forward)
-    if not arguments.forward and not arguments.files:
+    if arguments.only in (None, "photos"):
         print_photo_rates(sections[-1])
     if arguments.json:
         report = {

@@ -36,7 +36,27 @@ struct RSW: ParsableCommand {
     if let unknown = unknownCommand(CommandLine.arguments.dropFirst().first { $0 != "help" }) {
       exit(withError: unknown)
     }
-    main(nil)
+    guard var command = parsedCommand(Array(CommandLine.arguments.dropFirst())) else { return main(nil) }
+    do {
+      try command.run()
+    } catch {
+      exit(withError: error)
+    }
+  }
+
+  /// The command that `arguments` name if there is nothing wrong with them, parsed without a look at all others, which takes
+  /// a millisecond or two.
+  private static func parsedCommand(_ arguments: [String]) -> (any ParsableCommand)? {
+    guard let name = arguments.first,
+      let command = configuration.subcommands.first(where: { $0._commandName == name })
+    else { return nil }
+    return try? parsed(command, Array(arguments.dropFirst()))
+  }
+
+  private static func parsed<Command: ParsableCommand>(
+    _ command: Command.Type, _ arguments: [String]
+  ) throws -> any ParsableCommand {
+    try command.parse(arguments)
   }
 
   /// The error of a first argument that should be a command and is none.

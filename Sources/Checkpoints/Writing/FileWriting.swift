@@ -55,8 +55,19 @@ package protocol FileLayout: Sendable {
   /// What is copied, in the order in which it lies in the file.
   var pieces: [FilePiece] { get }
 
-  /// Everything else, with where it goes; as long for any checksums of the pieces.
-  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)]
+  /// What stands around one piece and depends on its checksum at most. It is written along with the piece: a write of its
+  /// own for each would take longer than a block.
+  func framing(ofPiece piece: Int, checksum: UInt32) -> [FileFraming]
+
+  /// Everything else; as long for any checksums of the pieces.
+  func framing(_ checksums: [UInt32]) -> [FileFraming]
+}
+
+/// Bytes that are no tensor's, and where they go.
+package typealias FileFraming = (offset: Int, bytes: Bytes)
+
+extension FileLayout {
+  package func framing(ofPiece piece: Int, checksum: UInt32) -> [FileFraming] { [] }
 }
 
 /// A file that is to be written.
@@ -125,8 +136,8 @@ extension PlannedFile {
   fileprivate func write(
     to output: OutputFile, _ progress: @escaping @Sendable (_ done: Int) -> Void
   ) throws(CheckpointError) {
-    let checksums = try PieceCopy.run(layout.pieces, to: output, progress)
-    for (offset, bytes) in layout.framing(checksums) { try output.write(bytes, at: offset) }
+    let (checksums, framing) = try PieceCopy.run(layout, to: output, progress)
+    for (offset, bytes) in framing + layout.framing(checksums) { try output.write(bytes, at: offset) }
   }
 
   /// Opens what was written, and finds every name, type and shape, and every tensor in its place. What lies there was
@@ -151,17 +162,13 @@ extension Tensor {
       guard try mine.tensor.isFound(in: theirs.tensor) else { return false }
     }
     if layout != .strided { return true }
-    return try ends() == other.ends()
+    return try beginning() == other.beginning()
   }
 
-  /// The first and the last few elements, by which it is known. Copies, as each page that is looked at may bring two
-  /// megabytes of the file into this process's memory.
-  fileprivate func ends() throws(CheckpointError) -> [Bytes] {
-    let count = Swift.min(elementCount, 64)
-    return [
-      try bytes(ofElements: 0..<count).copied(),
-      try bytes(ofElements: elementCount - count..<elementCount).copied(),
-    ]
+  /// The first few elements, by which it is known: of the same size, it ends where it should too. A copy, as each page that
+  /// is looked at may bring two megabytes of the file into this process's memory.
+  fileprivate func beginning() throws(CheckpointError) -> Bytes {
+    try bytes(ofElements: 0..<Swift.min(elementCount, 64)).copied()
   }
 }
 

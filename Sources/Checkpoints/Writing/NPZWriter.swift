@@ -32,11 +32,17 @@ struct NPZLayout: FileLayout {
     }
   }
 
-  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)] {
-    // Of header and elements together.
-    let sums = headers.indices.map { index in
-      crc32(crc32(headers[index]), followedBy: checksums[index], of: pieces[index].byteCount)
-    }
-    return archive.framing(sums) + zip(archive.records, headers).map { ($0.offset, $1) }
+  func framing(ofPiece piece: Int, checksum: UInt32) -> [FileFraming] {
+    archive.framing(ofRecord: piece, checksum: recordChecksum(piece, checksum))
+      + [(archive.records[piece].offset, headers[piece])]
+  }
+
+  func framing(_ checksums: [UInt32]) -> [FileFraming] {
+    [archive.ending(checksums.enumerated().map { recordChecksum($0, $1) })]
+  }
+
+  /// Of header and elements together.
+  private func recordChecksum(_ piece: Int, _ checksum: UInt32) -> UInt32 {
+    crc32(crc32(headers[piece]), followedBy: checksum, of: pieces[piece].byteCount)
   }
 }

@@ -121,6 +121,10 @@ struct PieceCopy: Sendable {
     /// file always gives the same error.
     var failure: (block: Int, error: CheckpointError)?
     var bytesDone = 0
+    /// Of each piece, as far as it is written.
+    var checksums: [UInt32]
+    /// Of written pieces, what is not in the blocks that are put together.
+    var framing: [FileFraming] = []
   }
 
   /// The size of a block. Blocks begin at multiples of it: writing a file in other pieces takes twice the time, and
@@ -135,6 +139,7 @@ struct PieceCopy: Sendable {
   /// One writes, and two do all else faster than it writes.
   private static let threads = 3
 
+  private let layout: any FileLayout
   private let pieces: [FilePiece]
   private let blocks: [Block]
   private let output: OutputFile
@@ -142,32 +147,37 @@ struct PieceCopy: Sendable {
   private let written: Bytes
   /// The bytes of the largest block.
   private let memorySize: Int
-  private let state = Locked(State())
-  /// Of each part of each block.
-  private let checksums: Locked<[[UInt32]]>
+  private let state: Locked<State>
   private let progress: @Sendable (Int) -> Void
 
   /// Copies all pieces; zeros come between them.
   ///
-  /// - Returns: the CRC-32 of each.
+  /// - Returns: the CRC-32 of each, and what stands around them and is not yet written.
   static func run(
-    _ pieces: [FilePiece], to output: OutputFile, _ progress: @escaping @Sendable (Int) -> Void
-  ) throws(CheckpointError) -> [UInt32] {
-    let copy = try PieceCopy(pieces, output, progress)
+    _ layout: any FileLayout, to output: OutputFile, _ progress: @escaping @Sendable (Int) -> Void
+  ) throws(CheckpointError) -> (checksums: [UInt32], framing: [FileFraming]) {
+    let copy = try PieceCopy(layout, output, progress)
     try inParallel(threads) { _ throws(CheckpointError) in copy.work() }
-    if let failure = copy.state.withLock({ $0.failure }) { throw failure.error }
-    return try copy.confirmedChecksums()
+    let (failure, checksums, framing) = copy.state.withLock { ($0.failure, $0.checksums, $0.framing) }
+    if let failure { throw failure.error }
+    for (piece, checksum) in zip(copy.pieces, checksums) where piece.byteCount > 0 {
+      try piece.confirm(checksum)
+    }
+    // Pieces without bytes are in no block.
+    let empty = copy.pieces.indices.lazy.filter { copy.pieces[$0].byteCount == 0 }
+    return (checksums, framing + empty.flatMap { layout.framing(ofPiece: $0, checksum: 0) })
   }
 
   private init(
-    _ pieces: [FilePiece], _ output: OutputFile, _ progress: @escaping @Sendable (Int) -> Void
+    _ layout: any FileLayout, _ output: OutputFile, _ progress: @escaping @Sendable (Int) -> Void
   ) throws(CheckpointError) {
-    self.pieces = pieces
+    self.layout = layout
+    pieces = layout.pieces
     self.output = output
     self.progress = progress
     let end = pieces.reduce(0) { max($0, $1.offset + $1.byteCount) }
     blocks = PieceCopy.blocks(of: pieces, end: end)
-    checksums = Locked(blocks.map { [UInt32](repeating: 0, count: $0.parts.count) })
+    state = Locked(State(checksums: [UInt32](repeating: 0, count: pieces.count)))
     memorySize = min(end, PieceCopy.blockSize)
     try output.reserve(end)
     written = try output.written(end)
@@ -279,12 +289,35 @@ struct PieceCopy: Sendable {
   private func write(_ index: Int, _ prepared: Prepared) throws(CheckpointError) {
     defer { state.withLock { $0.isWriting = false } }
     let range = blocks[index].range
+    try addFraming(to: prepared, of: index)
     try unsafe prepared.memory.withUnsafeBytes(range.count) { bytes throws(CheckpointError) in
       try unsafe output.write(bytes, at: range.lowerBound)
     }
     state.withLock { state in
       state.free.append(prepared.memory)
       state.unchecked.append((index, prepared.checksums))
+    }
+  }
+
+  /// Puts what stands around the pieces that end in a block into it, where it lies there.
+  private func addFraming(to prepared: Prepared, of index: Int) throws(CheckpointError) {
+    let block = blocks[index]
+    let ended = state.withLock { state in
+      for (part, checksum) in zip(block.parts, prepared.checksums) {
+        let sum = state.checksums[part.piece]
+        state.checksums[part.piece] = crc32(sum, followedBy: checksum, of: part.range.count)
+      }
+      return block.parts.filter { $0.range.upperBound == pieces[$0.piece].byteCount }
+        .map { ($0.piece, state.checksums[$0.piece]) }
+    }
+    for (piece, checksum) in ended {
+      for (offset, bytes) in layout.framing(ofPiece: piece, checksum: checksum) {
+        if offset >= block.range.lowerBound, offset + bytes.count <= block.range.upperBound {
+          _ = try prepared.memory.copy(bytes, to: offset - block.range.lowerBound)
+        } else {
+          state.withLock { $0.framing.append((offset, bytes)) }
+        }
+      }
     }
   }
 
@@ -296,7 +329,6 @@ struct PieceCopy: Sendable {
         throw OutputFile.failure.forTensor(pieces[part.piece].name)
       }
     }
-    checksums.withLock { $0[index] = sums }
     let size = block.parts.reduce(0) { $0 + $1.range.count }
     let done = state.withLock { state in
       state.bytesDone += size
@@ -307,17 +339,5 @@ struct PieceCopy: Sendable {
       written.releaseFile()
     }
     progress(done)
-  }
-
-  /// The checksums of whole pieces, none of which is another than the source has.
-  private func confirmedChecksums() throws(CheckpointError) -> [UInt32] {
-    var sums = [UInt32](repeating: 0, count: pieces.count)
-    for (block, checksums) in zip(blocks, checksums.withLock { $0 }) {
-      for (part, checksum) in zip(block.parts, checksums) {
-        sums[part.piece] = crc32(sums[part.piece], followedBy: checksum, of: part.range.count)
-      }
-    }
-    for (piece, checksum) in zip(pieces, sums) where piece.byteCount > 0 { try piece.confirm(checksum) }
-    return sums
   }
 }

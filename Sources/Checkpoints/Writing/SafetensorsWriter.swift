@@ -48,7 +48,7 @@ struct SafetensorsLayout: FileLayout {
     }
   }
 
-  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)] {
+  func framing(_ checksums: [UInt32]) -> [FileFraming] {
     [(0, SafetensorsLayout.header(stateDict, offsets, metadata(checksums)))]
   }
 

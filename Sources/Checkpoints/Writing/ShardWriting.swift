@@ -71,5 +71,5 @@ private struct TextLayout: FileLayout {
   let text: Bytes
   var pieces: [FilePiece] { [] }
 
-  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)] { [(0, text)] }
+  func framing(_ checksums: [UInt32]) -> [FileFraming] { [(0, text)] }
 }

@@ -51,14 +51,19 @@ struct TorchLayout: FileLayout {
     texts[archive.records.count - 1] = Bytes(content)
   }
 
-  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)] {
+  func framing(ofPiece piece: Int, checksum: UInt32) -> [FileFraming] {
+    archive.framing(ofRecord: storagePlaces[piece], checksum: checksum)
+  }
+
+  func framing(_ checksums: [UInt32]) -> [FileFraming] {
     var texts = texts
     texts[archive.records.count - 1] = Bytes(TorchLayout.identity(checksums))
     var sums = [UInt32](repeating: 0, count: archive.records.count)
     for (place, sum) in zip(storagePlaces, checksums) { sums[place] = sum }
     for (place, text) in texts { sums[place] = crc32(text) }
-    return archive.framing(sums)
-      + texts.sorted { $0.key < $1.key }.map { (archive.records[$0.key].offset, $0.value) }
+    return texts.sorted { $0.key < $1.key }.flatMap { place, text in
+      archive.framing(ofRecord: place, checksum: sums[place]) + [(archive.records[place].offset, text)]
+    } + [archive.ending(sums)]
   }
 
   /// Forty digits that depend on the content: two hashes of the checksums (FNV-1a).

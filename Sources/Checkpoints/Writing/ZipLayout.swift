@@ -53,20 +53,20 @@ struct ZipLayout: Sendable {
     byteCount == 0 ? 0 : byteCount >= 0xFFFF_FFFF ? 24 : 16
   }
 
-  /// Everything around the records, given their checksums.
-  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)] {
-    var framing: [(offset: Int, bytes: Bytes)] = []
+  /// What stands around a record, given its checksum.
+  func framing(ofRecord index: Int, checksum: UInt32) -> [FileFraming] {
+    let record = records[index]
+    let header = (record.start, Bytes(local(record)))
+    guard record.byteCount > 0 else { return [header] }
+    return [header, (record.offset + record.byteCount, Bytes(descriptor(record, checksum)))]
+  }
+
+  /// What stands behind all records, given their checksums.
+  func ending(_ checksums: [UInt32]) -> FileFraming {
     var directory = LittleEndian()
-    for (record, checksum) in zip(records, checksums) {
-      framing.append((record.start, Bytes(local(record))))
-      if record.byteCount > 0 {
-        framing.append((record.offset + record.byteCount, Bytes(descriptor(record, checksum))))
-      }
-      append(record, checksum, to: &directory)
-    }
+    for (record, checksum) in zip(records, checksums) { append(record, checksum, to: &directory) }
     let end = places.end
-    framing.append((end, Bytes(directory.bytes + trailer(directory.bytes.count, at: end))))
-    return framing
+    return (end, Bytes(directory.bytes + trailer(directory.bytes.count, at: end)))
   }
 
   /// Names are UTF-8; sizes stand behind the bytes, where there are any.

@@ -153,5 +153,5 @@ struct ONNXLayout: FileLayout {
   /// A file of tensors; what lies between them is zero.
   init(_ pieces: [FilePiece]) { (self.pieces, rest) = (pieces, []) }
 
-  func framing(_ checksums: [UInt32]) -> [(offset: Int, bytes: Bytes)] { rest }
+  func framing(_ checksums: [UInt32]) -> [FileFraming] { rest }
 }
