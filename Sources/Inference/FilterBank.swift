@@ -9,7 +9,7 @@ extension Convolution {
   /// A group of few channels, such as ResNeXt's 4, would leave most of a panel empty. So many of them that
   /// they fill it are taken as one group, whose weights are zero from one of them to another.
   func groups(_ engine: MatrixEngine) -> Int {
-    let panel = VectorKernels.widest.panelColumns
+    let panel = VectorKernels.chosen.panelColumns
     let most = max(1, panel / (outChannels / groups))
     let together = (1...min(most, groups)).last { groups.isMultiple(of: $0) } ?? 1
     return groups / together
@@ -102,7 +102,7 @@ struct FilterBank {
   /// Writes filters that are given as [input][tap][lane] to their places for some outputs and inputs, the
   /// first of which is at `target`.
   private func write(_ filters: Floats, count: Int, lanes: Int, scratch: Floats, to target: Floats) {
-    let kernels = VectorKernels.widest
+    let kernels = VectorKernels.chosen
     for input in 0..<count {
       let filter = filters + input * taps * lanes
       let destination = target + input * layout.rowStride

@@ -25,7 +25,7 @@ final class Plan: Sendable {
   /// For each node that is a layer, its weights.
   let weights: [Int: PackedWeights]
   let pool: ThreadPool
-  let kernels = VectorKernels.widest
+  let kernels = VectorKernels.chosen
   let engine: MatrixEngine
   let idleWorkspaces = Locked<[Workspace]>([])
 

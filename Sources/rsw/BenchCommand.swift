@@ -163,7 +163,8 @@ struct Bench: ParsableCommand {
             ("images_per_second", .double(Double(batch) * 1000 / median)),
             ("gflops", .double(rate)), ("peak_gflops", .double(peak)),
             ("threads", .int(network.threadCount)),
-            ("core", .string(ResNet.coreType)), ("instructions", .string(MachinePeak.instructions)),
+            ("engine", .string(network.engine.rawValue)), ("core", .string(ResNet.coreType)),
+            ("instructions", .string(MachinePeak.instructions)),
           ]
         ).text())
     } else {
@@ -178,7 +179,7 @@ struct Bench: ParsableCommand {
   }
 
   private func surroundings(_ network: ResNet) -> String {
-    "threads \(network.threadCount), OpenBLAS core type \(ResNet.coreType), vectors \(MachinePeak.instructions)"
+    "threads \(network.threadCount), engine \(network.engine), OpenBLAS core type \(ResNet.coreType), vectors \(MachinePeak.instructions)"
   }
 
   private func reportLayers(_ network: ResNet) throws {
@@ -201,7 +202,8 @@ struct Bench: ParsableCommand {
       print(
         JSON.object([
           ("schema", .int(1)), ("model", .string(model)), ("threads", .int(network.threadCount)),
-          ("core", .string(ResNet.coreType)), ("instructions", .string(MachinePeak.instructions)),
+          ("engine", .string(network.engine.rawValue)), ("core", .string(ResNet.coreType)),
+          ("instructions", .string(MachinePeak.instructions)),
           ("layers", .array(layers)),
         ]).text())
       return

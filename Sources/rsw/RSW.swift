@@ -36,6 +36,7 @@ struct RSW: ParsableCommand {
     if let unknown = unknownCommand(CommandLine.arguments.dropFirst().first { $0 != "help" }) {
       exit(withError: unknown)
     }
+    if let problem = InstructionSetChoice.problem { exit(withError: ValidationError(problem)) }
     guard var command = parsedCommand(Array(CommandLine.arguments.dropFirst())) else { return main(nil) }
     do {
       try command.run()

@@ -43,7 +43,7 @@ struct MatrixBlocks {
   private static func nativeBlock(
     rows: Int, layout: WeightLayout, groups: Int, threads: Int
   ) -> (rows: Int, columns: Int) {
-    let tile = VectorKernels.widest.tileRows
+    let tile = VectorKernels.chosen.tileRows
     let depth = max(1, min(layout.depth, MatrixKernel.depthAtOnce))
     let most = max(tile, min(mostNativeRows, leftBudget / depth))
     var rowBlocks = max(1, (rows + most / 2) / most)

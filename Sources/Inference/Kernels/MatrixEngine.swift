@@ -12,8 +12,13 @@ package enum MatrixEngine: String, Sendable, CaseIterable {
 
   /// Our own kernel where vectors are wide. Where they are not, its advantage is gone: OpenBLAS has
   /// kernels for each kind of CPU.
-  static let preferred: MatrixEngine =
-    VectorKernels.widest.width >= 8 || !blas.isInstalled ? .native : .blas
+  static let preferred: MatrixEngine = {
+    switch InstructionSetChoice.requested {
+    case blas.rawValue where blas.isInstalled: return .blas
+    case let name? where VectorKernels.byInstructionSet.contains { $0.name == name }: return .native
+    default: return VectorKernels.chosen.width >= 8 || !blas.isInstalled ? .native : .blas
+    }
+  }()
 
   /// Whether it can be used here.
   package var isInstalled: Bool { self == .native || BLASLibrary.installed != nil }
@@ -75,7 +80,7 @@ struct WeightLayout: Sendable {
 
   init(_ engine: MatrixEngine, depth: Int, columns: Int) {
     (self.engine, self.depth, self.columns) = (engine, depth, columns)
-    rowStride = engine == .native ? VectorKernels.widest.panelColumns : columns
+    rowStride = engine == .native ? VectorKernels.chosen.panelColumns : columns
   }
 
   private var panels: Int { (columns + rowStride - 1) / rowStride }
