@@ -135,7 +135,7 @@ struct PieceCopy: Sendable {
   /// How many blocks may be written and not checked, which should still be in the cache then.
   private static let mostUnchecked = 4
   /// How much of the source and of the file may be in this process's memory.
-  private static let mostMapped = 1 << 23
+  private static let mostMapped = 1 << 22
   /// One writes, and two do all else faster than it writes.
   private static let threads = 3
 

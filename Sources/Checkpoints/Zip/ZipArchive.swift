@@ -14,6 +14,9 @@ package struct ZipArchive: Sendable {
   /// All entries but folders, in the order of the directory.
   package let records: [ZipRecord]
   private let positions: [CodeUnitKey: Int]
+  private let source: ZipSource
+  /// How much of the file checksums leave in this process's memory.
+  private static let mostMapped = 1 << 23
 
   package init(_ file: Bytes, limits: Limits = .standard) throws(CheckpointError) {
     let end = try EndOfDirectory(file)
@@ -62,6 +65,7 @@ package struct ZipArchive: Sendable {
     }
     self.records = records
     self.positions = positions
+    self.source = source
   }
 
   /// Holds every record against the checksum that is recorded for it.
@@ -70,8 +74,17 @@ package struct ZipArchive: Sendable {
   ///   `.limitExceeded` when that takes longer than an archive of `byteCount` bytes justifies.
   func verifyChecksums(byteCount: Int, _ limits: Limits) throws(CheckpointError) {
     try checkInflation(byteCount: byteCount, limits)
+    let read = Locked(0)
     try inParallel(records.count) { index throws(CheckpointError) in
-      _ = try records[index].verifiedChecksum()
+      let record = records[index]
+      _ = try record.verifiedChecksum()
+      // Many small records take as much of this process's memory as a large one.
+      let isMuch = read.withLock { read in
+        read = read.saturatingAdding(record.entry.compressedSize)
+        defer { if read >= ZipArchive.mostMapped { read = 0 } }
+        return read >= ZipArchive.mostMapped
+      }
+      if isMuch { source.file.releaseFile() }
     }
   }
 

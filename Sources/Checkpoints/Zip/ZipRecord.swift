@@ -75,12 +75,12 @@ package final class ZipRecord: Sendable {
     return try bytes()
   }
 
-  /// The first `count` bytes of the content, or all of it if it is shorter.
+  /// A copy of the first `count` bytes of the content, or of all of it if it is shorter.
   func prefix(_ count: Int) throws(CheckpointError) -> Bytes {
     do throws(CheckpointError) {
       let wanted = min(count, entry.uncompressedSize)
       if let whole = inflated.known { return whole.slice(0, wanted) ?? whole }
-      if entry.isStored { return try storedBytes().slice(0, wanted) ?? Bytes([]) }
+      if entry.isStored { return try storedBytes().slice(0, wanted)?.copied() ?? Bytes([]) }
       return try inflate(deflatedData(), 0..<wanted, isPrefix: true)
     } catch {
       throw error.inRecord(name)
