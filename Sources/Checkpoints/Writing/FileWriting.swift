@@ -55,8 +55,8 @@ package protocol FileLayout: Sendable {
   /// What is copied, in the order in which it lies in the file.
   var pieces: [FilePiece] { get }
 
-  /// What stands around one piece and depends on its checksum at most. It is written along with the piece: a write of its
-  /// own for each would take longer than a block.
+  /// What stands around one piece and depends on its checksum at most. It is written along with the piece: small writes of
+  /// its own took 5 % of the time of a zip archive.
   func framing(ofPiece piece: Int, checksum: UInt32) -> [FileFraming]
 
   /// Everything else; as long for any checksums of the pieces.
