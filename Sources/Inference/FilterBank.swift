@@ -27,6 +27,7 @@ struct FilterBank {
   private let kernel: Int
   private let algorithm: ConvolutionAlgorithm
   private let layout: WeightLayout
+  private let engine: MatrixEngine
 
   init(_ convolution: Convolution, _ algorithm: ConvolutionAlgorithm, _ engine: MatrixEngine) {
     groups = convolution.groups
@@ -35,6 +36,7 @@ struct FilterBank {
     together = groups / convolution.groups(engine)
     kernel = convolution.window.kernel
     self.algorithm = algorithm
+    self.engine = engine
     layout = WeightLayout(
       engine, depth: together * inputs * (algorithm.tile == nil ? kernel * kernel : 1),
       columns: together * outputs)
@@ -42,11 +44,31 @@ struct FilterBank {
 
   private var taps: Int { kernel * kernel }
   /// Matrices of a group: one, or one for each element of a transformed filter.
-  private var points: Int { algorithm.tile.map { ($0 + 2) * ($0 + 2) } ?? 1 }
+  private var points: Int { algorithm.tile?.filterPoints ?? 1 }
 
   /// Floats of all matrices; of a depthwise convolution, of all filters.
   var packedCount: Int {
     algorithm == .depthwise ? taps * groups * outputs : groups / together * points * layout.count
+  }
+
+  /// How they lie where they can stay bfloat16, group after group: where they are multiplied as they are.
+  var bfloat16Layout: WeightLayout? {
+    guard engine == .native, together == 1, algorithm.tile == nil, algorithm != .depthwise else { return nil }
+    var layout = layout
+    layout.isBFloat16 = true
+    return layout
+  }
+
+  /// Writes all filters as bfloat16, which they must be, for ``bfloat16Layout``.
+  func packBFloat16(_ weight: ConstantFloats, _ layout: WeightLayout, to target: Floats) {
+    let floats = FloatBuffer(count: packedCount)
+    [Float](repeating: 1, count: groups * outputs).withUnsafeBufferPointer { scale in
+      guard let scale = scale.baseAddress else { return }
+      pack(weight, scale: scale, to: floats.start)
+    }
+    for group in 0..<groups {
+      layout.pack(floats.start + group * self.layout.count, to: target + group * layout.count)
+    }
   }
 
   /// So many outputs at a time fill whole cache lines of what is written, and lie in one panel.
@@ -103,16 +125,16 @@ struct FilterBank {
   /// first of which is at `target`.
   private func write(_ filters: Floats, count: Int, lanes: Int, scratch: Floats, to target: Floats) {
     let kernels = VectorKernels.chosen
+    let transform = algorithm.tile?.functions(kernels).weights
     for input in 0..<count {
       let filter = filters + input * taps * lanes
       let destination = target + input * layout.rowStride
-      switch algorithm {
-      case .direct, .im2col, .depthwise:
+      if let transform {
+        transform(filter, lanes, destination, layout.count, scratch)
+      } else {
         for tap in 0..<taps {
           kernels.copy(filter + tap * lanes, lanes, destination + tap * together * inputs * layout.rowStride)
         }
-      case .winograd2: kernels.winogradWeights2(filter, lanes, destination, layout.count, scratch)
-      case .winograd4: kernels.winogradWeights4(filter, lanes, destination, layout.count, scratch)
       }
     }
   }

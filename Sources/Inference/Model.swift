@@ -138,7 +138,7 @@ public struct Model<Root: Module>: Sendable {
   ///
   /// - Throws: `InputError` when such an input does not fit.
   public func memory(for shape: [Int]) throws(InputError) -> PlanMemory {
-    try PlanOutline(graph, options(shape, outputs: [graph.output])).memory
+    try PlanOutline(graph, options(shape, outputs: [graph.output])).memory(stateDict)
   }
 
   /// How long each step of a pass takes.

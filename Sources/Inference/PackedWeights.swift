@@ -14,6 +14,9 @@ final class PackedWeights: Sendable {
   let matrix: FloatBuffer
   /// One for each output channel.
   let bias: FloatBuffer
+  /// What the matrices don't have in them as they are bfloat16: a factor for each output channel. nil where they
+  /// are Floats.
+  let scale: FloatBuffer?
 
   init(
     _ convolution: Convolution, norm: BatchNormalization?, _ filters: FilterBank, _ stateDict: StateDict
@@ -29,6 +32,15 @@ final class PackedWeights: Sendable {
     }
     bias = FloatBuffer((shift ?? [Double](repeating: 0, count: outputs)).map { Float($0) })
 
+    if let layout = filters.bfloat16Layout, stateDict[convolution.weight]?.dtype == .bfloat16 {
+      let matrix = FloatBuffer(count: layout.count * convolution.groups)
+      try stateDict.withParameter(convolution.weight) { weight in
+        if let weight = weight.baseAddress { filters.packBFloat16(weight, layout, to: matrix.start) }
+      }
+      self.matrix = matrix
+      self.scale = FloatBuffer(scale)
+      return
+    }
     let matrix = FloatBuffer(count: filters.packedCount)
     try stateDict.withParameter(convolution.weight) { weight in
       scale.withUnsafeBufferPointer { scale in
@@ -37,6 +49,7 @@ final class PackedWeights: Sendable {
       }
     }
     self.matrix = matrix
+    self.scale = nil
   }
 
   /// The factors of a BatchNorm that follows no convolution, as matrix and bias.
@@ -44,22 +57,34 @@ final class PackedWeights: Sendable {
     let factors = try NormFactors(norm, stateDict)
     matrix = FloatBuffer(factors.scale.map { Float($0) })
     bias = FloatBuffer(factors.shift.map { Float($0) })
+    scale = nil
   }
 
   /// A weight and a bias as they are.
   init(weight: String, bias: String?, _ stateDict: StateDict) throws {
     matrix = FloatBuffer(try stateDict.parameter(weight))
     self.bias = FloatBuffer(try bias.map { try stateDict.parameter($0) } ?? [])
+    scale = nil
   }
 
   init(_ layer: FullyConnected, _ engine: MatrixEngine, _ stateDict: StateDict) throws {
-    let layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
-    let matrix = FloatBuffer(count: layout.count)
+    var layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
+    var matrix = FloatBuffer(count: layout.count)
+    let ones = [Float](repeating: 1, count: layer.outFeatures)
     try stateDict.withParameter(layer.weight) { weight in
-      [Float](repeating: 1, count: layer.outFeatures).withUnsafeBufferPointer { scale in
+      ones.withUnsafeBufferPointer { scale in
         guard let weight = weight.baseAddress, let scale = scale.baseAddress else { return }
         layout.fill(matrix.start, transposing: weight, scale: scale)
       }
+    }
+    if engine == .native, stateDict[layer.weight]?.dtype == .bfloat16 {
+      let floats = matrix
+      layout.isBFloat16 = true
+      matrix = FloatBuffer(count: layout.count)
+      layout.pack(floats.start, to: matrix.start)
+      scale = FloatBuffer(ones)
+    } else {
+      scale = nil
     }
     self.matrix = matrix
     bias = FloatBuffer(

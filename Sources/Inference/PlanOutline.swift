@@ -96,9 +96,10 @@ struct PlanOutline: Sendable {
     }
   }
 
-  var memory: PlanMemory {
+  /// What a plan needs for the weights of a state dict.
+  func memory(_ stateDict: StateDict) -> PlanMemory {
     PlanMemory(
-      weights: layers.reduce(0) { $0 + $1.layer.packedCount(engine) } * MemoryLayout<Float>.stride,
+      weights: layers.reduce(0) { $0 + $1.layer.packedCount(engine, stateDict) } * MemoryLayout<Float>.stride,
       workspace: (buffers.sizes.reduce(0, +) + scratchCount) * MemoryLayout<Float>.stride)
   }
 

@@ -133,7 +133,8 @@ extension Plan {
     _ layer: FullyConnected, _ weights: PackedWeights, bounds: Bounds, _ context: StepContext, _ images: Int,
     _ input: ConstantFloats, _ output: Floats
   ) {
-    let layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
+    var layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
+    layout.isBFloat16 = weights.scale != nil
     let blocks = MatrixBlocks(rows: images, layout: layout, groups: 1, threads: context.threads)
     context.crew.run(tasks: blocks.count) { task, _ in
       let block = blocks[task]
@@ -141,6 +142,7 @@ extension Plan {
         rows: block.rows.count, columns: block.columns,
         left: input + block.rows.lowerBound * layer.inFeatures, leftStride: layer.inFeatures,
         weights: weights.matrix.start, layout: layout,
+        scale: weights.scale.map { ConstantFloats($0.start) + block.columns.lowerBound },
         bias: ConstantFloats(weights.bias.start) + block.columns.lowerBound, bounds: bounds,
         target: output + block.rows.lowerBound * layer.outFeatures + block.columns.lowerBound,
         stride: layer.outFeatures

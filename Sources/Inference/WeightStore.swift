@@ -26,7 +26,7 @@ final class WeightStore: Sendable {
     let weight: String
     /// The variance of the BatchNorm that is folded in.
     let norm: String?
-    /// For convolutions; direct and im2col take the same matrix.
+    /// For convolutions; those that take the same matrix are one.
     let algorithm: ConvolutionAlgorithm?
     let engine: MatrixEngine
 
@@ -35,7 +35,7 @@ final class WeightStore: Sendable {
       switch layer {
       case .convolution(let convolution, let norm, let algorithm):
         (weight, self.norm) = (convolution.weight, norm?.variance)
-        self.algorithm = algorithm == .direct ? .im2col : algorithm
+        self.algorithm = algorithm == .direct || algorithm == .implicit ? .im2col : algorithm
       case .linear(let layer): (weight, norm, algorithm) = (layer.weight, nil, nil)
       case .affine(let norm): (weight, self.norm, algorithm) = (norm.weight, norm.variance, nil)
       case .groupNorm(let norm): (weight, self.norm, algorithm) = (norm.weight, nil, nil)
@@ -51,7 +51,9 @@ final class WeightStore: Sendable {
     let known = packed.withLock { $0 }
     let missing = layers.indices.filter { known[Request(layers[$0], engine)] == nil }
       // The largest first, so that all threads end together.
-      .sorted { (layers[$0].packedCount(engine), $1) > (layers[$1].packedCount(engine), $0) }
+      .sorted {
+        (layers[$0].packedCount(engine, stateDict), $1) > (layers[$1].packedCount(engine, stateDict), $0)
+      }
     let results = Locked<[Int: Result<PackedWeights, any Error>]>([:])
     pool.pass { crew in
       crew.run(tasks: missing.count) { [stateDict] task, _ in
@@ -74,16 +76,22 @@ final class WeightStore: Sendable {
 }
 
 extension WeightStore.Layer {
-  /// Floats of its packed weights, without the bias.
-  func packedCount(_ engine: MatrixEngine) -> Int {
+  /// Words of its packed weights, without the bias.
+  func packedCount(_ engine: MatrixEngine, _ stateDict: StateDict) -> Int {
     switch self {
     case .convolution(let convolution, _, let algorithm):
-      FilterBank(convolution, algorithm, engine).packedCount
+      let filters = FilterBank(convolution, algorithm, engine)
+      if let layout = filters.bfloat16Layout, stateDict[convolution.weight]?.dtype == .bfloat16 {
+        return layout.count * convolution.groups
+      }
+      return filters.packedCount
     case .linear(let layer):
-      WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures).count
-    case .affine(let norm): norm.channels
-    case .groupNorm(let norm): norm.channels
-    case .channelConvolution(let convolution): convolution.kernel
+      var layout = WeightLayout(engine, depth: layer.inFeatures, columns: layer.outFeatures)
+      layout.isBFloat16 = engine == .native && stateDict[layer.weight]?.dtype == .bfloat16
+      return layout.count
+    case .affine(let norm): return norm.channels
+    case .groupNorm(let norm): return norm.channels
+    case .channelConvolution(let convolution): return convolution.kernel
     }
   }
 

@@ -196,6 +196,25 @@ public enum ChannelKernels {
     forEach(V.self, channels, whole: { apply(V.self, $0) }, single: { apply(Float.self, $0) })
   }
 
+  /// Whether none of `count` Floats is infinite or NaN.
+  @inlinable @inline(__always)
+  public static func isFinite<V: FloatVector>(_: V.Type, _ source: ConstantFloats, count: Int) -> Bool {
+    // x − x is 0 for every other number.
+    var (sums, sum) = (V(repeating: 0), Float(0))
+    forEach(
+      V.self, count,
+      whole: {
+        let value = V.load(source + $0)
+        sums = sums + (value - value)
+      }, single: { sum += source[$0] - source[$0] })
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { lanes in
+      guard let start = lanes.baseAddress else { return false }
+      sums.store(start)
+      for lane in 0..<V.scalarCount { sum += start[lane] }
+      return sum == 0
+    }
+  }
+
   /// Copies `count` Floats, inline: most copies are too short to pay for a call of memcpy.
   @inlinable @inline(__always)
   public static func copy<V: FloatVector>(

@@ -195,6 +195,10 @@ public struct TwoVectors<Vector: FloatVector>: FloatVector {
   @inlinable @inline(__always) public static func load(_ source: ConstantFloats) -> Self {
     Self(Vector.load(source), Vector.load(source + Vector.scalarCount))
   }
+  @inlinable @inline(__always) public static func loadPairs(_ source: ConstantFloats) -> (Self, Self) {
+    let (pair0, pair1) = (Vector.loadPairs(source), Vector.loadPairs(source + Vector.scalarCount))
+    return (Self(pair0.0, pair1.0), Self(pair0.1, pair1.1))
+  }
   @inlinable @inline(__always) public func store(_ target: Floats) {
     first.store(target)
     second.store(target + Vector.scalarCount)

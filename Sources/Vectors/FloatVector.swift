@@ -10,6 +10,8 @@ public protocol FloatVector: SendableMetatype {
   init(repeating value: Float)
   static func load(_ source: ConstantFloats) -> Self
   func store(_ target: Floats)
+  /// Of `scalarCount` words that hold two bfloat16 each, those in the low halves and those in the high ones.
+  static func loadPairs(_ source: ConstantFloats) -> (Self, Self)
   static func + (a: Self, b: Self) -> Self
   static func - (a: Self, b: Self) -> Self
   static func * (a: Self, b: Self) -> Self
@@ -28,6 +30,10 @@ extension Float: FloatVector {
   @inlinable @inline(__always) public init(repeating value: Float) { self = value }
   @inlinable @inline(__always) public static func load(_ source: ConstantFloats) -> Float { source.pointee }
   @inlinable @inline(__always) public func store(_ target: Floats) { target.pointee = self }
+  @inlinable @inline(__always) public static func loadPairs(_ source: ConstantFloats) -> (Float, Float) {
+    let word = source.pointee.bitPattern
+    return (Float(bitPattern: word << 16), Float(bitPattern: word & 0xFFFF_0000))
+  }
   @inlinable @inline(__always) public func addingProductFast(_ a: Float, _ b: Float) -> Float { self + a * b }
   @inlinable @inline(__always) public func atLeast(_ bound: Float) -> Float { self < bound ? bound : self }
   @inlinable @inline(__always) public func atMost(_ bound: Float) -> Float { self > bound ? bound : self }
@@ -45,9 +51,13 @@ extension FloatVector where Self: SIMD, Scalar == Float {
   }
 }
 
-// Comparisons are written for each type: generic over SIMD they would go lane by lane.
+// Comparisons and pairs are written for each type: generic over SIMD they would go lane by lane.
 
 extension SIMD4: FloatVector where Scalar == Float {
+  @inlinable @inline(__always) public static func loadPairs(_ source: ConstantFloats) -> (Self, Self) {
+    let words = UnsafeRawPointer(source).loadUnaligned(as: SIMD4<UInt32>.self)
+    return (unsafeBitCast(words &<< 16, to: Self.self), unsafeBitCast(words & 0xFFFF_0000, to: Self.self))
+  }
   @inlinable @inline(__always) public func addingProductFast(_ a: Self, _ b: Self) -> Self { self + a * b }
   @inlinable @inline(__always) public func atLeast(_ bound: Self) -> Self {
     replacing(with: bound, where: self .< bound)
@@ -61,6 +71,10 @@ extension SIMD4: FloatVector where Scalar == Float {
 }
 
 extension SIMD8: FloatVector where Scalar == Float {
+  @inlinable @inline(__always) public static func loadPairs(_ source: ConstantFloats) -> (Self, Self) {
+    let words = UnsafeRawPointer(source).loadUnaligned(as: SIMD8<UInt32>.self)
+    return (unsafeBitCast(words &<< 16, to: Self.self), unsafeBitCast(words & 0xFFFF_0000, to: Self.self))
+  }
   @inlinable @inline(__always) public func addingProductFast(_ a: Self, _ b: Self) -> Self {
     addingProduct(a, b)
   }
@@ -76,6 +90,10 @@ extension SIMD8: FloatVector where Scalar == Float {
 }
 
 extension SIMD16: FloatVector where Scalar == Float {
+  @inlinable @inline(__always) public static func loadPairs(_ source: ConstantFloats) -> (Self, Self) {
+    let words = UnsafeRawPointer(source).loadUnaligned(as: SIMD16<UInt32>.self)
+    return (unsafeBitCast(words &<< 16, to: Self.self), unsafeBitCast(words & 0xFFFF_0000, to: Self.self))
+  }
   @inlinable @inline(__always) public func addingProductFast(_ a: Self, _ b: Self) -> Self {
     addingProduct(a, b)
   }

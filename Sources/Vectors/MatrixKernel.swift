@@ -8,7 +8,8 @@
 //
 // so that each step of k takes two loads of weights, one of the left matrix for each row, and twice
 // as many multiplications as rows. What follows the product (bias, residual, ReLU) is done before the
-// sums leave their registers. Sums are taken in the order of k, so results don't depend on the tiles.
+// sums leave their registers. Sums are taken in the order of k, in parts that are added in order, so results
+// don't depend on the tiles.
 
 public import CCPU
 
@@ -18,11 +19,13 @@ public import CCPU
 public protocol RowSums {
   associatedtype Vector: FloatVector
   static var rows: Int { get }
-  /// What each row begins with; that of the first lies `start` after the target's beginning.
-  init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
+  /// Zeros.
+  init()
   /// Adds `a[row · stride] · (b0, b1)` to the sums of each row.
   mutating func add(_ a: ConstantFloats, stride: Int, _ b0: Vector, _ b1: Vector)
-  /// Finishes and writes each row; that of the first begins `start` after the target's.
+  /// Asks for what each row is finished with; that of the first begins `start` after the target's.
+  static func prefetch<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
+  /// Finishes and writes each row.
   func write<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
 }
 
@@ -34,15 +37,18 @@ public struct OneRow<Vector: FloatVector>: RowSums {
   @inlinable @inline(__always) public static var rows: Int { 1 }
 
   @inlinable @inline(__always)
-  public init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector {
-    (s0, s1) = edge.initial(start)
-  }
+  public init() { (s0, s1) = (Vector(repeating: 0), Vector(repeating: 0)) }
 
   @inlinable @inline(__always)
   public mutating func add(_ a: ConstantFloats, stride: Int, _ b0: Vector, _ b1: Vector) {
     let factor = Vector(repeating: a.pointee)
     s0 = s0.addingProductFast(factor, b0)
     s1 = s1.addingProductFast(factor, b1)
+  }
+
+  @inlinable @inline(__always)
+  public static func prefetch<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector {
+    edge.prefetch(start)
   }
 
   @inlinable @inline(__always)
@@ -59,15 +65,18 @@ public struct RowsOf<A: RowSums, B: RowSums>: RowSums where A.Vector == B.Vector
   @inlinable @inline(__always) public static var rows: Int { A.rows &+ B.rows }
 
   @inlinable @inline(__always)
-  public init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == A.Vector {
-    first = A(edge, start)
-    second = B(edge, start &+ A.rows &* edge.stride)
-  }
+  public init() { (first, second) = (A(), B()) }
 
   @inlinable @inline(__always)
   public mutating func add(_ a: ConstantFloats, stride: Int, _ b0: A.Vector, _ b1: A.Vector) {
     first.add(a, stride: stride, b0, b1)
     second.add(a + A.rows &* stride, stride: stride, b0, b1)
+  }
+
+  @inlinable @inline(__always)
+  public static func prefetch<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == A.Vector {
+    A.prefetch(edge, start)
+    B.prefetch(edge, start &+ A.rows &* edge.stride)
   }
 
   @inlinable @inline(__always)
@@ -85,32 +94,38 @@ public typealias SixRows<V: FloatVector> = RowsOf<ThreeRows<V>, ThreeRows<V>>
 public typealias SevenRows<V: FloatVector> = RowsOf<FourRows<V>, ThreeRows<V>>
 public typealias FourteenRows<V: FloatVector> = RowsOf<SevenRows<V>, SevenRows<V>>
 
-/// What the sums of a row begin with, what is done with them, and where they go.
+/// What is done with the sums of a row, and where they go.
 public protocol TileEdge {
   associatedtype Vector: FloatVector
   /// From one row of the target to the next.
   var stride: Int { get }
-  /// What a row's sums begin with, `start` after the target's beginning.
-  func initial(_ start: Int) -> (Vector, Vector)
+  /// Asks for what is added to a row's sums, `start` after the target's beginning.
+  func prefetch(_ start: Int)
   /// Writes one row's sums.
   func write(_ s0: Vector, _ s1: Vector, _ start: Int)
 }
 
-/// A panel's part of the result: `target = initial + sums + bias`, within `bounds`,.
+/// A panel's part of the result: `target = sums · scale + bias + addend`, within `bounds`.
 public struct PanelResult {
   @usableFromInline var target: Floats
   @usableFromInline let stride: Int
   /// Lies as the target does, and may be the target; nil for zeros.
-  @usableFromInline var initial: ConstantFloats?
+  @usableFromInline var addend: ConstantFloats?
+  /// One for each column; nil for ones.
+  @usableFromInline let scale: ConstantFloats?
   /// One for each column; nil for zeros.
-  @usableFromInline var bias: ConstantFloats?
-  @usableFromInline var bounds: Bounds
+  @usableFromInline let bias: ConstantFloats?
+  @usableFromInline let bounds: Bounds
 
   @inlinable @inline(__always)
-  init(_ target: Floats, stride: Int, initial: ConstantFloats?, bias: ConstantFloats?, bounds: Bounds) {
+  init(
+    _ target: Floats, stride: Int, addend: ConstantFloats?, scale: ConstantFloats?, bias: ConstantFloats?,
+    bounds: Bounds
+  ) {
     self.target = target
     self.stride = stride
-    self.initial = initial
+    self.addend = addend
+    self.scale = scale
     self.bias = bias
     self.bounds = bounds
   }
@@ -119,7 +134,7 @@ public struct PanelResult {
   @inlinable @inline(__always)
   func advanced(by column: Int) -> PanelResult {
     PanelResult(
-      target + column, stride: stride, initial: initial.map { $0 + column },
+      target + column, stride: stride, addend: addend.map { $0 + column }, scale: scale.map { $0 + column },
       bias: bias.map { $0 + column }, bounds: bounds)
   }
 }
@@ -128,7 +143,8 @@ public struct PanelResult {
 public struct WholePanel<Vector: FloatVector>: TileEdge {
   @usableFromInline let target: Floats
   public let stride: Int
-  @usableFromInline let initial: ConstantFloats?
+  @usableFromInline let addend: ConstantFloats?
+  @usableFromInline let scale: ConstantFloats?
   @usableFromInline let bias0: Vector
   @usableFromInline let bias1: Vector
   @usableFromInline let floor: Vector
@@ -138,7 +154,8 @@ public struct WholePanel<Vector: FloatVector>: TileEdge {
   init(_ result: PanelResult) {
     target = result.target
     stride = result.stride
-    initial = result.initial
+    addend = result.addend
+    scale = result.scale
     bias0 = result.bias.map { Vector.load($0) } ?? Vector(repeating: 0)
     bias1 = result.bias.map { Vector.load($0 + Vector.scalarCount) } ?? Vector(repeating: 0)
     floor = Vector(repeating: result.bounds.floor)
@@ -146,15 +163,26 @@ public struct WholePanel<Vector: FloatVector>: TileEdge {
   }
 
   @inlinable @inline(__always)
-  public func initial(_ start: Int) -> (Vector, Vector) {
-    guard let initial else { return (Vector(repeating: 0), Vector(repeating: 0)) }
-    return (Vector.load(initial + start), Vector.load(initial + start + Vector.scalarCount))
+  public func prefetch(_ start: Int) {
+    guard let addend else { return }
+    cpu_prefetch(addend + start)
+    cpu_prefetch(addend + start + (2 &* Vector.scalarCount &- 1))
   }
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
-    (s0 + bias0).atLeast(floor).atMost(ceiling).store(target + start)
-    (s1 + bias1).atLeast(floor).atMost(ceiling).store(target + start + Vector.scalarCount)
+    var (result0, result1) = (s0, s1)
+    if let scale {
+      result0 = result0 * Vector.load(scale)
+      result1 = result1 * Vector.load(scale + Vector.scalarCount)
+    }
+    (result0, result1) = (result0 + bias0, result1 + bias1)
+    if let addend {
+      result0 = result0 + Vector.load(addend + start)
+      result1 = result1 + Vector.load(addend + start + Vector.scalarCount)
+    }
+    result0.atLeast(floor).atMost(ceiling).store(target + start)
+    result1.atLeast(floor).atMost(ceiling).store(target + start + Vector.scalarCount)
   }
 }
 
@@ -176,36 +204,79 @@ public struct PartOfPanel<Vector: FloatVector>: TileEdge {
   public var stride: Int { result.stride }
 
   @inlinable @inline(__always)
-  public func initial(_ start: Int) -> (Vector, Vector) {
-    guard let initial = result.initial else { return (Vector(repeating: 0), Vector(repeating: 0)) }
-    Vector(repeating: 0).store(scratch)
-    Vector(repeating: 0).store(scratch + Vector.scalarCount)
-    var column = 0
-    while column < columns {
-      scratch[column] = initial[start &+ column]
-      column &+= 1
-    }
-    return (Vector.load(scratch), Vector.load(scratch + Vector.scalarCount))
-  }
+  public func prefetch(_ start: Int) {}
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
     s0.store(scratch)
     s1.store(scratch + Vector.scalarCount)
-    // A loop of its own: a question in the other one would become a load from nowhere behind a mask, which
+    // Loops of their own: questions in the last one would become loads from nowhere behind masks, which
     // some emulators of CPUs make.
-    if let bias = result.bias {
+    if let scale = result.scale {
       var column = 0
       while column < columns {
-        scratch[column] = scratch[column] + bias[column]
+        scratch[column] = scratch[column] * scale[column]
         column &+= 1
       }
     }
+    if let bias = result.bias { add(bias) }
+    if let addend = result.addend { add(addend + start) }
     var column = 0
     while column < columns {
       result.target[start &+ column] = scratch[column].within(result.bounds)
       column &+= 1
     }
+  }
+
+  @inlinable @inline(__always)
+  func add(_ values: ConstantFloats) {
+    var column = 0
+    while column < columns {
+      scratch[column] = scratch[column] + values[column]
+      column &+= 1
+    }
+  }
+}
+
+/// How a panel's weights are kept.
+public protocol PanelFormat {
+  associatedtype Vector: FloatVector
+  /// Words of 32 bits of a row: the panel's columns for one step of the depth.
+  static var rowWords: Int { get }
+  static func load(_ row: ConstantFloats) -> (Vector, Vector)
+}
+
+/// As Floats.
+public enum FloatPanels<Vector: FloatVector>: PanelFormat {
+  @inlinable @inline(__always) public static var rowWords: Int { 2 &* Vector.scalarCount }
+  @inlinable @inline(__always)
+  public static func load(_ row: ConstantFloats) -> (Vector, Vector) {
+    (Vector.load(row), Vector.load(row + Vector.scalarCount))
+  }
+}
+
+/// As bfloat16: the columns of the row's first half in the low halves of its words, the others in the high ones.
+public enum BFloat16Panels<Vector: FloatVector>: PanelFormat {
+  @inlinable @inline(__always) public static var rowWords: Int { Vector.scalarCount }
+  @inlinable @inline(__always)
+  public static func load(_ row: ConstantFloats) -> (Vector, Vector) { Vector.loadPairs(row) }
+}
+
+/// The left matrix of a product, or a part of its depth.
+public struct LeftMatrix {
+  @usableFromInline let start: ConstantFloats
+  @usableFromInline let stride: Int
+  @usableFromInline let rows: Int
+  @usableFromInline let depth: Int
+  @usableFromInline let segments: Int
+  @usableFromInline let segmentStride: Int
+
+  @inlinable @inline(__always)
+  init(
+    _ start: ConstantFloats, stride: Int, rows: Int, depth: Int, segments: Int, segmentStride: Int
+  ) {
+    (self.start, self.stride, self.rows) = (start, stride, rows)
+    (self.depth, self.segments, self.segmentStride) = (depth, segments, segmentStride)
   }
 }
 
@@ -223,31 +294,37 @@ public enum MatrixKernel {
   @inlinable @inline(__always)
   public static var depthAtOnce: Int { 512 }
 
-  /// `target = left · weights + bias + residual`, within `bounds`, for `rows` × `columns` of a product.
+  /// `target = left · weights · scale + bias + residual`, within `bounds`, for `rows` × `columns` of a product.
   ///
   /// - Parameters:
-  ///   - left: `[rows, depth]`; a row begins `leftStride` after the last.
-  ///   - weights: `[panel][depth][panel's columns]`, with any numbers where the last panel ends early.
+  ///   - left: `[rows, segments, depth]`; a row begins `leftStride` after the last, and a segment `segmentStride`.
+  ///   - weights: `[panel][segment][depth][panel's columns]`, with any numbers where the last panel ends early.
+  ///   - scale: one for each column, or nil for ones.
   ///   - bias: one for each column, or nil for zeros.
   ///   - target: its rows begin `stride` apart, and so do those of `residual`, which may be the target.
   @inlinable @inline(__always)
-  public static func multiply<V: FloatVector>(
-    _: V.Type, _ left: ConstantFloats, leftStride: Int, rows: Int, depth: Int, weights: ConstantFloats,
-    columns: Int, bias: ConstantFloats?, residual: ConstantFloats?, bounds: Bounds, to target: Floats,
-    stride: Int
+  public static func multiply<P: PanelFormat>(
+    _: P.Type, _ left: ConstantFloats, leftStride: Int, rows: Int, depth: Int, segments: Int,
+    segmentStride: Int, weights: ConstantFloats, columns: Int, scale: ConstantFloats?, bias: ConstantFloats?,
+    residual: ConstantFloats?, bounds: Bounds, to target: Floats, stride: Int
   ) {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { scratch in
       guard let scratch = scratch.baseAddress else { return }
+      // Segments stay together where there are several: they are short.
+      let most = segments == 1 ? depthAtOnce : depth
       var k = 0
       repeat {
-        let depthHere = min(depthAtOnce, depth &- k)
+        let depthHere = min(most, depth &- k)
         let isLast = k &+ depthHere == depth
         let result = PanelResult(
-          target, stride: stride, initial: k == 0 ? residual : ConstantFloats(target),
+          target, stride: stride, addend: k == 0 ? residual : ConstantFloats(target), scale: scale,
           bias: isLast ? bias : nil, bounds: isLast ? bounds : .none)
+        let part = LeftMatrix(
+          left + k, stride: leftStride, rows: rows, depth: depthHere, segments: segments,
+          segmentStride: segmentStride)
         multiplyPart(
-          V.self, left + k, leftStride, rows, depthHere, weights + k &* panelColumns(V.self),
-          panelStride: depth &* panelColumns(V.self), columns, result, scratch)
+          P.self, part, weights + k &* P.rowWords, panelStride: segments &* depth &* P.rowWords, columns,
+          result, scratch)
         k &+= depthHere
       } while k < depth
     }
@@ -255,85 +332,102 @@ public enum MatrixKernel {
 
   /// A part of the depth: panel after panel.
   @inlinable @inline(__always)
-  static func multiplyPart<V: FloatVector>(
-    _: V.Type, _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int,
-    _ weights: ConstantFloats, panelStride: Int, _ columns: Int, _ result: PanelResult, _ scratch: Floats
+  static func multiplyPart<P: PanelFormat>(
+    _: P.Type, _ left: LeftMatrix, _ weights: ConstantFloats, panelStride: Int, _ columns: Int,
+    _ result: PanelResult, _ scratch: Floats
   ) {
-    let width = panelColumns(V.self)
+    let width = panelColumns(P.Vector.self)
     var column = 0
     var panel = weights
     while column &+ width <= columns {
       multiplyPanel(
-        left, leftStride, rows, depth, panel, next: panelStride,
-        WholePanel<V>(result.advanced(by: column)))
+        P.self, left, panel, next: panelStride, WholePanel<P.Vector>(result.advanced(by: column)))
       column &+= width
       panel += panelStride
     }
     if column < columns {
       multiplyPanel(
-        left, leftStride, rows, depth, panel, next: 0,
-        PartOfPanel<V>(result.advanced(by: column), columns: columns &- column, scratch: scratch))
+        P.self, left, panel, next: 0,
+        PartOfPanel<P.Vector>(result.advanced(by: column), columns: columns &- column, scratch: scratch))
     }
   }
 
-  /// All rows times one panel: as many at a time as there are registers for, then what is left.
+  /// All rows times one panel, in tiles that fill the registers. The last ones share what is left evenly: one of
+  /// one or two rows would wait for its sums' last additions most of the time.
   ///
   /// The tiles share in asking for the panel that comes `next` floats later, a line in turn. It comes from
   /// far away: asked for when it is needed, or all at once, it would hold up the first of its tiles.
   @inlinable @inline(__always)
-  static func multiplyPanel<V, E: TileEdge>(
-    _ left: ConstantFloats, _ stride: Int, _ rows: Int, _ depth: Int, _ panel: ConstantFloats, next: Int,
-    _ edge: E
-  ) where E.Vector == V {
+  static func multiplyPanel<P: PanelFormat, E: TileEdge>(
+    _: P.Type, _ left: LeftMatrix, _ panel: ConstantFloats, next: Int, _ edge: E
+  ) where E.Vector == P.Vector {
+    typealias V = P.Vector
+    let rows = left.rows
     let sharers = min(16, (rows &+ tileRows(V.self) &- 1) / tileRows(V.self))
     var row = 0
     var ahead = next
     @inline(__always) func tile<R: RowSums>(_: R.Type) where R.Vector == V {
-      self.tile(
-        R.self, left + row &* stride, stride, depth, panel, ahead: ahead, every: sharers, edge,
-        row &* edge.stride)
-      ahead &+= panelColumns(V.self)
+      self.tile(R.self, P.self, left, row, panel, ahead: ahead, every: sharers, edge)
+      ahead &+= P.rowWords
       row &+= R.rows
     }
     if tileRows(V.self) == 14 {
       while row &+ 14 <= rows { tile(FourteenRows<V>.self) }
       if row &+ 7 <= rows { tile(SevenRows<V>.self) }
     }
-    while row &+ 6 <= rows { tile(SixRows<V>.self) }
-    switch rows &- row {
-    case 1: tile(OneRow<V>.self)
-    case 2: tile(TwoRows<V>.self)
-    case 3: tile(ThreeRows<V>.self)
-    case 4: tile(FourRows<V>.self)
-    case 5: tile(FiveRows<V>.self)
-    default: break
+    let rest = rows &- row
+    let tiles = max(1, (rest &+ 5) / 6)
+    var (rowsOfTile, larger) = rest.quotientAndRemainder(dividingBy: tiles)
+    rowsOfTile &+= 1
+    while row < rows {
+      if larger == 0 { rowsOfTile &-= 1 }
+      larger &-= 1
+      switch rowsOfTile {
+      case 1: tile(OneRow<V>.self)
+      case 2: tile(TwoRows<V>.self)
+      case 3: tile(ThreeRows<V>.self)
+      case 4: tile(FourRows<V>.self)
+      case 5: tile(FiveRows<V>.self)
+      default: tile(SixRows<V>.self)
+      }
     }
   }
 
+  /// The rows from `row` on times one panel.
+  ///
   /// - Parameters:
   ///   - ahead: how far behind a step's weights those are that are asked for.
   ///   - period: in how many steps that is done once.
   @inlinable @inline(__always)
-  static func tile<R: RowSums, E: TileEdge>(
-    _: R.Type, _ left: ConstantFloats, _ stride: Int, _ depth: Int, _ panel: ConstantFloats, ahead: Int,
-    every period: Int, _ edge: E, _ start: Int
-  ) where E.Vector == R.Vector {
-    let width = panelColumns(R.Vector.self)
-    var sums = R(edge, start)
-    var k = 0
+  static func tile<R: RowSums, P: PanelFormat, E: TileEdge>(
+    _: R.Type, _: P.Type, _ left: LeftMatrix, _ row: Int, _ panel: ConstantFloats, ahead: Int,
+    every period: Int,
+    _ edge: E
+  ) where E.Vector == R.Vector, P.Vector == R.Vector {
+    let width = P.rowWords
+    let (depth, stride, start) = (left.depth, left.stride, row &* edge.stride)
+    R.prefetch(edge, start)
+    var sums = R()
     var b = panel
-    while k < depth {
-      let next = b + ahead
-      cpu_prefetch(next)
-      if width > 16 { cpu_prefetch(next + 16) }
-      let end = min(k &+ period, depth)
-      while k < end {
-        sums.add(
-          left + k, stride: stride, R.Vector.load(b), R.Vector.load(b + R.Vector.scalarCount))
-        b += width
-        k &+= 1
+    var a = left.start + row &* stride
+    var segment = 0
+    repeat {
+      var k = 0
+      while k < depth {
+        let next = b + ahead
+        cpu_prefetch(next)
+        if width > 16 { cpu_prefetch(next + 16) }
+        let end = min(k &+ period, depth)
+        while k < end {
+          let (b0, b1) = P.load(b)
+          sums.add(a + k, stride: stride, b0, b1)
+          b += width
+          k &+= 1
+        }
       }
-    }
+      a += left.segmentStride
+      segment &+= 1
+    } while segment < left.segments
     sums.write(edge, start)
   }
 }

@@ -12,34 +12,12 @@ public final class VectorKernels: Sendable {
   /// Floats in a vector.
   public let width: Int
 
-  public typealias WinogradInput =
-    @Sendable (
-      _ pixels: UnsafePointer<ConstantFloats>, _ channels: Int, _ target: Floats, _ stride: Int,
-      _ scratch: Floats
-    ) -> Void
-  public typealias WinogradWeights =
-    @Sendable (
-      _ taps: ConstantFloats, _ count: Int, _ target: Floats, _ stride: Int, _ scratch: Floats
-    ) -> Void
-  public typealias WinogradOutput =
-    @Sendable (
-      _ source: ConstantFloats, _ stride: Int, _ channels: Int, _ bias: ConstantFloats,
-      _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>,
-      _ scratch: Floats
-    ) -> Void
-
-  /// ``WinogradKernels/input(_:_:channels:to:stride:scratch:)`` of F(2×2, 3×3).
-  public let winogradInput2: WinogradInput
-  /// ``WinogradKernels/input(_:_:channels:to:stride:scratch:)`` of F(4×4, 3×3).
-  public let winogradInput4: WinogradInput
-  /// ``WinogradKernels/weights(_:_:count:to:stride:scratch:)`` of F(2×2, 3×3).
-  public let winogradWeights2: WinogradWeights
-  /// ``WinogradKernels/weights(_:_:count:to:stride:scratch:)`` of F(4×4, 3×3).
-  public let winogradWeights4: WinogradWeights
-  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:bounds:to:scratch:)`` of F(2×2, 3×3).
-  public let winogradOutput2: WinogradOutput
-  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:bounds:to:scratch:)`` of F(4×4, 3×3).
-  public let winogradOutput4: WinogradOutput
+  /// The transforms of F(2×2, 3×3).
+  public let winograd2: WinogradFunctions
+  /// The transforms of F(4×4, 3×3).
+  public let winograd4: WinogradFunctions
+  /// The transforms of F(2×2, 3×3) of stride 2.
+  public let winogradStrided2: WinogradFunctions
   /// ``ChannelKernels/epilogue(_:_:rows:columns:stride:bias:residual:bounds:)``.
   public let epilogue:
     @Sendable (
@@ -94,6 +72,8 @@ public final class VectorKernels: Sendable {
       _ source: ConstantFloats, _ pixels: Int, _ channels: Int, _ block: Floats,
       _ means: UnsafeMutablePointer<Double>, _ squares: UnsafeMutablePointer<Double>
     ) -> Void
+  /// ``ChannelKernels/isFinite(_:_:count:)``.
+  public let isFinite: @Sendable (_ source: ConstantFloats, _ count: Int) -> Bool
   /// ``ChannelKernels/copy(_:_:count:to:)``.
   public let copy: @Sendable (_ source: ConstantFloats, _ count: Int, _ target: Floats) -> Void
 
@@ -101,13 +81,17 @@ public final class VectorKernels: Sendable {
   public let panelColumns: Int
   /// Rows of a whole tile of a matrix product.
   public let tileRows: Int
-  /// ``MatrixKernel/multiply(_:_:leftStride:rows:depth:weights:columns:bias:residual:bounds:to:stride:)``.
-  public let multiply:
+  public typealias Multiply =
     @Sendable (
-      _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ weights: ConstantFloats,
-      _ columns: Int, _ bias: ConstantFloats?, _ residual: ConstantFloats?, _ bounds: Bounds,
-      _ target: Floats, _ stride: Int
+      _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ segments: Int,
+      _ segmentStride: Int, _ weights: ConstantFloats, _ columns: Int, _ scale: ConstantFloats?,
+      _ bias: ConstantFloats?, _ residual: ConstantFloats?, _ bounds: Bounds, _ target: Floats, _ stride: Int
     ) -> Void
+
+  /// ``MatrixKernel``'s `multiply` with ``FloatPanels``.
+  public let multiply: Multiply
+  /// ``MatrixKernel``'s `multiply` with ``BFloat16Panels``.
+  public let multiplyBFloat16: Multiply
 
   /// ``DepthwiseKernel/run(_:_:)``.
   public let depthwise: @Sendable (_ row: UnsafePointer<DepthwiseRow>) -> Void
@@ -120,26 +104,9 @@ public final class VectorKernels: Sendable {
   public init<V: FloatVector>(_ name: String, _: V.Type) {
     self.name = name
     width = V.scalarCount
-    winogradInput2 = {
-      WinogradKernels<WinogradF2>.input(V.self, $0, channels: $1, to: $2, stride: $3, scratch: $4)
-    }
-    winogradInput4 = {
-      WinogradKernels<WinogradF4>.input(V.self, $0, channels: $1, to: $2, stride: $3, scratch: $4)
-    }
-    winogradWeights2 = {
-      WinogradKernels<WinogradF2>.weights(V.self, $0, count: $1, to: $2, stride: $3, scratch: $4)
-    }
-    winogradWeights4 = {
-      WinogradKernels<WinogradF4>.weights(V.self, $0, count: $1, to: $2, stride: $3, scratch: $4)
-    }
-    winogradOutput2 = {
-      WinogradKernels<WinogradF2>.output(
-        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, bounds: $5, to: $6, scratch: $7)
-    }
-    winogradOutput4 = {
-      WinogradKernels<WinogradF4>.output(
-        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, bounds: $5, to: $6, scratch: $7)
-    }
+    winograd2 = WinogradFunctions(V.self, WinogradF2.self)
+    winograd4 = WinogradFunctions(V.self, WinogradF4.self)
+    winogradStrided2 = WinogradFunctions(V.self, WinogradStrided2.self)
     epilogue = {
       ChannelKernels.epilogue(
         V.self, $0, rows: $1, columns: $2, stride: $3, bias: $4, residual: $5, bounds: $6)
@@ -172,11 +139,50 @@ public final class VectorKernels: Sendable {
     tileRows = MatrixKernel.tileRows(V.self)
     multiply = {
       MatrixKernel.multiply(
-        V.self, $0, leftStride: $1, rows: $2, depth: $3, weights: $4, columns: $5, bias: $6,
-        residual: $7, bounds: $8, to: $9, stride: $10)
+        FloatPanels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, segments: $4, segmentStride: $5,
+        weights: $6, columns: $7, scale: $8, bias: $9, residual: $10, bounds: $11, to: $12, stride: $13)
+    }
+    multiplyBFloat16 = {
+      MatrixKernel.multiply(
+        BFloat16Panels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, segments: $4, segmentStride: $5,
+        weights: $6, columns: $7, scale: $8, bias: $9, residual: $10, bounds: $11, to: $12, stride: $13)
     }
     depthwise = { DepthwiseKernel.run(V.self, $0) }
     peak = { PeakKernel.run(V.self, rounds: $0, $1, to: $2) }
+    isFinite = { ChannelKernels.isFinite(V.self, $0, count: $1) }
     copy = { ChannelKernels.copy(V.self, $0, count: $1, to: $2) }
+  }
+}
+
+/// The transforms of one of Winograd's algorithms, compiled for one instruction set.
+public final class WinogradFunctions: Sendable {
+  /// ``WinogradKernels/input(_:_:channels:to:stride:scratch:)``.
+  public let input:
+    @Sendable (
+      _ pixels: UnsafePointer<ConstantFloats>, _ channels: Int, _ target: Floats, _ stride: Int,
+      _ scratch: Floats
+    ) -> Void
+  /// ``WinogradKernels/weights(_:_:count:to:stride:scratch:)``.
+  public let weights:
+    @Sendable (
+      _ taps: ConstantFloats, _ count: Int, _ target: Floats, _ stride: Int, _ scratch: Floats
+    ) -> Void
+  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:bounds:to:scratch:)``.
+  public let output:
+    @Sendable (
+      _ source: ConstantFloats, _ stride: Int, _ channels: Int, _ bias: ConstantFloats,
+      _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>,
+      _ scratch: Floats
+    ) -> Void
+
+  /// Must be inlined, as what makes ``VectorKernels`` must.
+  @inlinable @inline(__always)
+  init<V: FloatVector, T: WinogradTransforms>(_: V.Type, _: T.Type) {
+    input = { WinogradKernels<T>.input(V.self, $0, channels: $1, to: $2, stride: $3, scratch: $4) }
+    weights = { WinogradKernels<T>.weights(V.self, $0, count: $1, to: $2, stride: $3, scratch: $4) }
+    output = {
+      WinogradKernels<T>.output(
+        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, bounds: $5, to: $6, scratch: $7)
+    }
   }
 }

@@ -5,9 +5,9 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   /// Writes `Bᵀ · d · B` for every channel.
   ///
   /// - Parameters:
-  ///   - pixels: (tile + 2)² pointers to the pixels' channels, row by row.
+  ///   - pixels: points² pointers to the pixels' channels, row by row.
   ///   - target: element `i` of the result goes to `target + i * stride`.
-  ///   - scratch: room for (tile + 2)² vectors.
+  ///   - scratch: room for points² vectors.
   @inlinable @inline(__always)
   public static func input<V: FloatVector>(
     _: V.Type, _ pixels: UnsafePointer<ConstantFloats>, channels: Int, to target: Floats, stride: Int,
@@ -29,8 +29,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
     _: V.Type, _ pixels: UnsafePointer<ConstantFloats>, _ channel: Int, _ target: Floats, _ stride: Int,
     _ scratch: Floats
   ) {
-    let size = Transforms.tile &+ 2
-    let width = V.scalarCount
+    let (size, width) = (Transforms.points, V.scalarCount)
     var y = 0
     while y < size {
       let row = pixels + y &* size
@@ -52,7 +51,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   /// - Parameters:
   ///   - taps: element `i` of filter `k` is at `taps + i * count + k`.
   ///   - target: element `i` of filter `k`'s result goes to `target + i * stride + k`.
-  ///   - scratch: room for (tile + 2)² vectors.
+  ///   - scratch: room for points² vectors.
   @inlinable @inline(__always)
   public static func weights<V: FloatVector>(
     _: V.Type, _ taps: ConstantFloats, count: Int, to target: Floats, stride: Int, scratch: Floats
@@ -72,7 +71,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   static func weights<V: FloatVector>(
     _: V.Type, _ taps: ConstantFloats, _ count: Int, _ target: Floats, _ stride: Int, _ scratch: Floats
   ) {
-    let (size, width) = (Transforms.tile &+ 2, V.scalarCount)
+    let (size, width) = (Transforms.filterPoints, V.scalarCount)
     var y = 0
     while y < 3 {
       Transforms.weights(
@@ -95,7 +94,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   ///   - source: element `i` of `m` is at `source + i * stride`.
   ///   - residual: tile² pointers to pixels that are added; nil for none.
   ///   - pixels: tile² pointers to the results' channels, row by row; may be those of `residual`.
-  ///   - scratch: room for (tile + 2)² vectors.
+  ///   - scratch: room for points² vectors.
   @inlinable @inline(__always)
   public static func output<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, stride: Int, channels: Int, bias: ConstantFloats,
@@ -123,7 +122,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
     _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>,
     _ scratch: Floats
   ) {
-    let (tile, size) = (Transforms.tile, Transforms.tile &+ 2)
+    let (tile, size) = (Transforms.tile, Transforms.points)
     let width = V.scalarCount
     var y = 0
     while y < size {

@@ -1,21 +1,27 @@
 // Winograd's transforms in one dimension: x ↦ Bᵀ·x, G·x and Aᵀ·x, multiplied out and with common
 // terms taken once. `WinogradMatrices` in Inference has the matrices; a test holds these against them.
 
-/// The transforms of one tile size, in one dimension.
+/// The transforms of one algorithm, in one dimension.
 public protocol WinogradTransforms {
-  /// Outputs of a tile in one dimension: m of F(m, 3).
+  /// Outputs of a tile.
   static var tile: Int { get }
-  /// `Bᵀ · x` for `tile + 2` vectors, with as many results.
+  /// Inputs of a tile, and products.
+  static var points: Int { get }
+  /// Elements of a transformed filter. Where they are fewer than the products, the last one serves the others.
+  static var filterPoints: Int { get }
+  /// `Bᵀ · x` for `points` vectors, with as many results.
   static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
-  /// `G · x` for 3 vectors, with `tile + 2` results.
+  /// `G · x` for 3 vectors, with `filterPoints` results.
   static func weights<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
-  /// `Aᵀ · x` for `tile + 2` vectors, with `tile` results.
+  /// `Aᵀ · x` for `points` vectors, with `tile` results.
   static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
 }
 
 /// F(2, 3): points 0, 1, −1, ∞.
 public enum WinogradF2: WinogradTransforms {
   @inlinable @inline(__always) public static var tile: Int { 2 }
+  @inlinable @inline(__always) public static var points: Int { 4 }
+  @inlinable @inline(__always) public static var filterPoints: Int { 4 }
 
   @inlinable @inline(__always)
   public static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
@@ -48,6 +54,8 @@ public enum WinogradF2: WinogradTransforms {
 /// F(4, 3): points 0, 1, −1, 2, −2, ∞.
 public enum WinogradF4: WinogradTransforms {
   @inlinable @inline(__always) public static var tile: Int { 4 }
+  @inlinable @inline(__always) public static var points: Int { 6 }
+  @inlinable @inline(__always) public static var filterPoints: Int { 6 }
 
   @inlinable @inline(__always)
   public static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
@@ -88,5 +96,39 @@ public enum WinogradF4: WinogradTransforms {
     target(1, difference + two * differenceOfTwo)
     target(2, sum + four * sumOfTwo)
     target(3, difference + eight * differenceOfTwo + x5)
+  }
+}
+
+/// F(2, 3) of stride 2: F(2, 2) with points 0, 1, ∞ for the filter's outer taps, which meet the even inputs alone, and
+/// a product for each output with the middle one.
+public enum WinogradStrided2: WinogradTransforms {
+  @inlinable @inline(__always) public static var tile: Int { 2 }
+  @inlinable @inline(__always) public static var points: Int { 5 }
+  @inlinable @inline(__always) public static var filterPoints: Int { 4 }
+
+  @inlinable @inline(__always)
+  public static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2, x3, x4) = (source(0), source(1), source(2), source(3), source(4))
+    target(0, x0 - x2)
+    target(1, x2)
+    target(2, x4 - x2)
+    target(3, x1)
+    target(4, x3)
+  }
+
+  @inlinable @inline(__always)
+  public static func weights<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2) = (source(0), source(1), source(2))
+    target(0, x0)
+    target(1, x0 + x2)
+    target(2, x2)
+    target(3, x1)
+  }
+
+  @inlinable @inline(__always)
+  public static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2, x3, x4) = (source(0), source(1), source(2), source(3), source(4))
+    target(0, x0 + x1 + x3)
+    target(1, x1 + x2 + x4)
   }
 }

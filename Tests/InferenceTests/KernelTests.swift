@@ -165,7 +165,7 @@ import Vectors
       ] {
         var target = [Float](repeating: 7, count: rows * stride)
         kernels.multiply(
-          left, leftStride, rows, depth, packed, columns, bias, residual, bounds, &target, stride)
+          left, leftStride, rows, depth, 1, 0, packed, columns, nil, bias, residual, bounds, &target, stride)
         let expected = target.indices.map { index -> Float in
           let (row, column) = (index / stride, index % stride)
           guard column < columns else { return 7 }  // what lies between the rows stays
@@ -182,7 +182,7 @@ import Vectors
         target.withUnsafeMutableBufferPointer { target in
           guard let start = target.baseAddress else { return }
           kernels.multiply(
-            left, leftStride, rows, depth, packed, columns, bias, start, bounds, start, stride)
+            left, leftStride, rows, depth, 1, 0, packed, columns, nil, bias, start, bounds, start, stride)
         }
         let inPlace = expected.indices.map { $0 % stride < columns ? expected[$0] : residual[$0] }
         check(target, inPlace, kernels, product + " added to where it goes", tolerance: 3e-6)
@@ -248,6 +248,79 @@ import Vectors
               + "padding \(padding), dilation \(dilation)")
         }
       }
+    }
+  }
+
+  /// Weights that are bfloat16 stay that, and what they would be multiplied by is a factor of the result.
+  @Test(arguments: VectorKernels.available.indices) func matrixProductOfBFloat16(_ instructions: Int) {
+    let kernels = VectorKernels.available[instructions]
+    let (panel, half) = (kernels.panelColumns, kernels.panelColumns / 2)
+    var random = SplitMix64(state: 6)
+    func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
+    let deep = MatrixKernel.depthAtOnce + 3
+    for (rows, depth, columns) in [(1, 1, 1), (7, 5, panel), (13, 31, 2 * panel + 3), (8, deep, panel + 1)] {
+      let left = values(rows * depth)
+      let weights = values(depth * columns).map { Float(bitPattern: $0.bitPattern & 0xFFFF_0000) }
+      let (scale, bias, residual) = (values(columns), values(columns), values(rows * columns))
+      var packed = [UInt32](repeating: 0, count: (columns + panel - 1) / panel * half * depth)
+      for k in 0..<depth {
+        for column in 0..<columns {
+          let word = (column / panel * depth + k) * half + column % panel % half
+          let bits = weights[k * columns + column].bitPattern
+          packed[word] |= column % panel < half ? bits >> 16 : bits
+        }
+      }
+      var target = residual
+      packed.withUnsafeBytes { bytes in
+        target.withUnsafeMutableBufferPointer { target in
+          guard let words = bytes.bindMemory(to: Float.self).baseAddress, let start = target.baseAddress
+          else { return }
+          kernels.multiplyBFloat16(
+            left, depth, rows, depth, 1, 0, words, columns, scale, bias, start, .relu, start, columns)
+        }
+      }
+      let expected = target.indices.map { index -> Float in
+        let (row, column) = (index / columns, index % columns)
+        let sum = (0..<depth).reduce(0.0) {
+          $0 + Double(left[row * depth + $1]) * Double(weights[$1 * columns + column])
+        }
+        return max(
+          0, Float(sum * Double(scale[column]) + Double(bias[column]) + Double(residual[index])))
+      }
+      check(target, expected, kernels, "bfloat16, \(rows) × \(depth) × \(columns)", tolerance: 3e-6)
+    }
+  }
+
+  /// Rows that overlap, each of which lies in three segments.
+  @Test(arguments: VectorKernels.available.indices) func matrixProductOfSegments(_ instructions: Int) {
+    let kernels = VectorKernels.available[instructions]
+    let (panel, columns, rows, segments, segmentStride, leftStride) = (kernels.panelColumns, 21, 17, 3, 90, 4)
+    var random = SplitMix64(state: 5)
+    func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
+    for depth in [1, 7, 18] {
+      let (left, weights) = (values(segments * segmentStride), values(segments * depth * columns))
+      var packed = [Float](
+        repeating: .nan, count: (columns + panel - 1) / panel * panel * segments * depth)
+      for k in 0..<segments * depth {
+        for column in 0..<columns {
+          packed[(column / panel * segments * depth + k) * panel + column % panel] =
+            weights[k * columns + column]
+        }
+      }
+      var target = [Float](repeating: .nan, count: rows * columns)
+      kernels.multiply(
+        left, leftStride, rows, depth, segments, segmentStride, packed, columns, nil, nil, nil, .none,
+        &target,
+        columns)
+      let expected = target.indices.map { index -> Float in
+        let (row, column) = (index / columns, index % columns)
+        let sum = (0..<segments * depth).reduce(0.0) {
+          $0 + Double(left[row * leftStride + $1 / depth * segmentStride + $1 % depth])
+            * Double(weights[$1 * columns + column])
+        }
+        return Float(sum)
+      }
+      check(target, expected, kernels, "segments of \(depth)", tolerance: 3e-6)
     }
   }
 

@@ -197,12 +197,13 @@ import Testing
 
   @Test func theAlgorithmFollowsFromTheShape() throws {
     func algorithm(
-      _ pixels: Int, _ channels: Int, kernel: Int = 3, batch: Int = 1, groups: Int = 1,
+      _ pixels: Int, _ channels: Int, kernel: Int = 3, stride: Int = 1, batch: Int = 1, groups: Int = 1,
       _ accuracy: Accuracy = .standard
     ) throws -> String {
       var model = Model { scope in
         let conv = Conv2d(
-          scope["conv"], channels, channels, kernel: kernel, padding: kernel / 2, groups: groups)
+          scope["conv"], channels, channels, kernel: kernel, stride: stride, padding: kernel / 2,
+          groups: groups)
         return Network { conv($0) }
       }
       model.accuracy = accuracy
@@ -212,11 +213,15 @@ import Testing
     }
     #expect(try algorithm(28, 64, kernel: 1) == "direct")
     #expect(try algorithm(28, 64, kernel: 5) == "im2col")
+    #expect(try algorithm(32, 4, kernel: 5) == "implicit")
     #expect(try algorithm(56, 64) == "winograd4")
     #expect(try algorithm(56, 64, .strict) == "winograd2")
     #expect(try algorithm(14, 256) == "winograd2", "as fast as F(4×4), and more exact")
     #expect(try algorithm(7, 512) == "winograd2", "4 tiles don't pay for 36 matrices")
     #expect(try algorithm(7, 512, batch: 16) == "winograd4")
+    #expect(try algorithm(56, 128, stride: 2) == "winogradStrided2")
+    #expect(try algorithm(28, 256, stride: 2, .strict) == "winogradStrided2", "is as exact as F(2×2)")
+    #expect(try algorithm(14, 512, stride: 2) == "im2col", "of 4 × 4 tiles a quarter lies outside")
     #expect(try algorithm(56, 144, groups: 144) == "depthwise")
     #expect(try algorithm(56, 144, kernel: 5, groups: 144) == "depthwise")
     #expect(try algorithm(56, 128, groups: 32) != "depthwise", "4 channels a group")
@@ -319,6 +324,75 @@ import Testing
     }
     let output = try model(Tensor(shape: [1, 1, 2, 4], [1, .nan, -1, -2, 3, 4, -.infinity, -5])).floats()
     #expect(output[0].isNaN && output[1] == 0)
+  }
+
+  /// Weights that the file has as bfloat16 take half the memory where they are multiplied as they are, and the
+  /// BatchNorm behind them is exact.
+  @Test func bfloat16WeightsStayThat() throws {
+    var random = SplitMix64(state: 23)
+    var model = Model { scope in
+      let stem = Conv2d(scope["stem"], 3, 40, kernel: 5, stride: 2, padding: 2, bias: true)
+      let (norm, conv) = (BatchNorm2d(scope["norm"], 40), Conv2d(scope["conv"], 40, 40, kernel: 1))
+      let (wide, last) = (
+        Conv2d(scope["wide"], 40, 24, kernel: 3, padding: 1, dilation: 2, groups: 1), scope["last"]
+      )
+      let (pool, linear) = (AdaptiveAvgPool2d(scope["pool"]), Linear(last, 24, 21))
+      return Network { x in
+        let y = relu(norm(stem(x)))
+        return linear(flatten(pool(relu(wide(conv(y) + y)))))
+      }
+    }
+    try randomize(&model, &random)
+    let shape = [2, 3, 19, 23]
+    let floats = try model.memory(for: shape).weights
+    var weights = StateDict()
+    for (name, tensor) in model.stateDict {
+      let isMatrix = name.hasSuffix(".weight") && tensor.shape.count > 1
+      try weights.append(name, isMatrix ? tensor.converted(to: .bfloat16) : tensor)
+    }
+    try model.load(weights)
+    #expect(try model.memory(for: shape).weights <= floats / 2 + 8 * 40)
+    try check(
+      model, self.random(shape, &random), "bfloat16",
+      [(nil, 4e-6), (.direct, 4e-6), (.im2col, 4e-6), (.implicit, 4e-6)])
+  }
+
+  /// Groups of two channels are multiplied as one. What isn't finite must stay in its own; inside it, Winograd's
+  /// algorithms spread it over a tile.
+  @Test(arguments: [Float.nan, .infinity]) func whatIsNotFiniteStaysInItsGroup(_ value: Float) throws {
+    var random = SplitMix64(state: 21)
+    for (kernel, stride) in [(3, 1), (3, 2), (1, 1)] {
+      var model = Model { scope in
+        let conv = Conv2d(
+          scope["conv"], 16, 32, kernel: kernel, stride: stride, padding: kernel / 2, groups: 8)
+        return Network { conv($0) }
+      }
+      try randomize(&model, &random)
+      var values = try self.random([1, 16, 9, 9], &random).floats()
+      values[5 * 81 + 4 * 9 + 4] = value
+      let input = try Tensor(shape: [1, 16, 9, 9], values)
+      let expected = try ReferenceInterpreter(model.graph, model.stateDict).run(input)[model.graph.output]
+      let outputs = expected.values.count / 32
+      let isFinite = expected.values.map(\.isFinite)
+      #expect(isFinite.contains(false) && isFinite[..<(8 * outputs)].allSatisfy { $0 })
+      for engine in MatrixEngine.allCases {
+        for algorithm in ConvolutionAlgorithm.allCases where algorithm != .depthwise {
+          var model = model
+          (model.engine, model.algorithm, model.threadCount) = (engine, algorithm, 2)
+          let actual = try model(input).floats()
+          let what = "\(value), \(kernel) × \(kernel), stride \(stride), \(engine), \(algorithm)"
+          for (place, value) in actual.enumerated() {
+            let isInGroup = (8 * outputs..<12 * outputs).contains(place)
+            if isFinite[place], !isInGroup || value.isFinite {
+              let error = abs(Double(value) - expected.values[place])
+              #expect(error < 1e-4, "\(what): \(value) at \(place)")
+            } else {
+              #expect(isInGroup && !value.isFinite, "\(what): \(value) at \(place)")
+            }
+          }
+        }
+      }
+    }
   }
 
   @Test func inputsThatDoNotFitAreErrors() throws {

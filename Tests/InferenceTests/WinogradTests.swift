@@ -28,23 +28,40 @@ private struct Fraction: Equatable {
 }
 
 @Suite struct WinogradTests {
-  static let matrices = [(2, WinogradMatrices.f2), (4, WinogradMatrices.f4)]
+  /// An algorithm's matrices, its transforms, and the stride of its convolution.
+  struct Case: Sendable {
+    let name: String
+    let matrices: WinogradMatrices
+    let functions: @Sendable (VectorKernels) -> WinogradFunctions
+    let stride: Int
+    /// Rows of G that differ.
+    let filterPoints: Int
+  }
 
-  /// `y[i] = Σ_e Aᵀ[i, e] · G[e, k] · Bᵀ[e, j]` must be 1 where j = i + k, else 0: for every filter g
+  static let cases = [
+    Case(name: "F(2, 3)", matrices: .f2, functions: { $0.winograd2 }, stride: 1, filterPoints: 4),
+    Case(name: "F(4, 3)", matrices: .f4, functions: { $0.winograd4 }, stride: 1, filterPoints: 6),
+    Case(
+      name: "F(2, 3) of stride 2", matrices: .strided2, functions: { $0.winogradStrided2 }, stride: 2,
+      filterPoints: 4),
+  ]
+
+  /// `y[i] = Σ_e Aᵀ[i, e] · G[e, k] · Bᵀ[e, j]` must be 1 where j = stride · i + k, else 0: for every filter g
   /// and input d that is the definition of the convolution.
-  @Test(arguments: 0..<2) func matricesAreAConvolutionInExactArithmetic(_ index: Int) {
-    let (tile, matrices) = WinogradTests.matrices[index]
-    for output in 0..<tile {
+  @Test(arguments: cases.indices) func matricesAreAConvolutionInExactArithmetic(_ index: Int) {
+    let (matrices, stride) = (WinogradTests.cases[index].matrices, WinogradTests.cases[index].stride)
+    for output in matrices.aTransposed.indices {
       for tap in 0..<3 {
-        for input in 0..<tile + 2 {
+        for input in matrices.bTransposed[0].indices {
           var sum = Fraction(0)
-          for point in 0..<tile + 2 {
+          for point in matrices.g.indices {
             sum =
               sum + Fraction(matrices.aTransposed[output][point]) * Fraction(matrices.g[point][tap])
               * Fraction(matrices.bTransposed[point][input])
           }
           #expect(
-            sum == Fraction(input == output + tap ? 1 : 0), "output \(output), tap \(tap), input \(input)")
+            sum == Fraction(input == stride * output + tap ? 1 : 0),
+            "output \(output), tap \(tap), input \(input)")
         }
       }
     }
@@ -61,12 +78,14 @@ private struct Fraction: Equatable {
   }
 
   /// Every kernel of every instruction set that this CPU has, on 21 channels: whole vectors and a rest.
-  @Test(arguments: VectorKernels.available.indices, [2, 4]) func kernelsApplyTheMatrices(
-    _ instructions: Int, _ tile: Int
+  @Test(arguments: VectorKernels.available.indices, cases.indices) func kernelsApplyTheMatrices(
+    _ instructions: Int, _ index: Int
   ) throws {
     let kernels = VectorKernels.available[instructions]
-    let matrices = tile == 2 ? WinogradMatrices.f2 : .f4
-    let (size, channels) = (tile + 2, 21)
+    let (algorithm, matrices) = (WinogradTests.cases[index], WinogradTests.cases[index].matrices)
+    let functions = algorithm.functions(kernels)
+    let (size, tile, channels) = (matrices.g.count, matrices.aTransposed.count, 21)
+    let filterSize = algorithm.filterPoints
     var random = SplitMix64(state: 3)
     func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
     func matrix(_ rows: Int, _ element: (Int) -> Float) -> [[Double]] {
@@ -79,24 +98,27 @@ private struct Fraction: Equatable {
     var result = [Float](repeating: .nan, count: size * size * channels)
     pixels.withUnsafeBufferPointer { pixels in
       let pointers = (0..<size * size).map { pixels.baseAddress! + $0 * channels }
-      (tile == 2 ? kernels.winogradInput2 : kernels.winogradInput4)(
-        pointers, channels, &result, channels, scratch)
+      functions.input(pointers, channels, &result, channels, scratch)
     }
     for channel in 0..<channels {
       let expected = transformed(matrices.bTransposed, matrix(size) { pixels[$0 * channels + channel] })
       let actual = (0..<size * size).map { result[$0 * channels + channel] }
       let difference = difference(actual, expected.flatMap { $0 }.map { Float($0) }, tolerance: 1e-6)
-      #expect(difference == nil, "\(kernels.name), input, channel \(channel): \(difference ?? "")")
+      #expect(
+        difference == nil,
+        "\(kernels.name), \(algorithm.name), input, channel \(channel): \(difference ?? "")")
     }
 
     let taps = values(9 * channels)
-    (tile == 2 ? kernels.winogradWeights2 : kernels.winogradWeights4)(
-      taps, channels, &result, channels, scratch)
+    functions.weights(taps, channels, &result, channels, scratch)
+    let filterTransform = Array(matrices.g.prefix(filterSize))
     for channel in 0..<channels {
-      let expected = transformed(matrices.g, matrix(3) { taps[$0 * channels + channel] })
-      let actual = (0..<size * size).map { result[$0 * channels + channel] }
+      let expected = transformed(filterTransform, matrix(3) { taps[$0 * channels + channel] })
+      let actual = (0..<filterSize * filterSize).map { result[$0 * channels + channel] }
       let difference = difference(actual, expected.flatMap { $0 }.map { Float($0) }, tolerance: 1e-6)
-      #expect(difference == nil, "\(kernels.name), weights, channel \(channel): \(difference ?? "")")
+      #expect(
+        difference == nil,
+        "\(kernels.name), \(algorithm.name), weights, channel \(channel): \(difference ?? "")")
     }
 
     let (products, bias) = (values(size * size * channels), values(channels))
@@ -104,7 +126,7 @@ private struct Fraction: Equatable {
     var output = residual
     output.withUnsafeMutableBufferPointer { output in
       let pointers = (0..<tile * tile).map { output.baseAddress! + $0 * channels }
-      (tile == 2 ? kernels.winogradOutput2 : kernels.winogradOutput4)(
+      functions.output(
         products, channels, channels, bias, pointers.map { ConstantFloats($0) }, .relu, pointers, scratch)
     }
     for channel in 0..<channels {
@@ -114,7 +136,9 @@ private struct Fraction: Equatable {
       }
       let actual = (0..<tile * tile).map { output[$0 * channels + channel] }
       let difference = difference(actual, expected, tolerance: 1e-6)
-      #expect(difference == nil, "\(kernels.name), output, channel \(channel): \(difference ?? "")")
+      #expect(
+        difference == nil,
+        "\(kernels.name), \(algorithm.name), output, channel \(channel): \(difference ?? "")")
     }
   }
 }

@@ -1,6 +1,7 @@
 // Which way a convolution is computed: all ways, where each can be used, and what each costs.
 
 import NN
+import Vectors
 
 /// A way to compute a convolution.
 package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
@@ -8,30 +9,40 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   case direct
   /// Matrix products on blocks of a matrix that is made from the input: ``Im2colConvolution``.
   case im2col
+  /// Matrix products on the input as it lies, but for its padding: ``ImplicitConvolution``.
+  case implicit
   /// Each channel by itself: ``DepthwiseConvolution``.
   case depthwise
   /// F(2×2, 3×3): ``WinogradConvolution`` with tiles of 2 × 2 outputs.
   case winograd2
   /// F(4×4, 3×3): ``WinogradConvolution`` with tiles of 4 × 4 outputs.
   case winograd4
+  /// F(2×2, 3×3) of stride 2: ``WinogradConvolution`` with tiles of 2 × 2 outputs.
+  case winogradStrided2
 
-  /// The side of a tile's outputs, for Winograd's algorithms.
-  var tile: Int? {
+  /// The tiles of Winograd's algorithms.
+  var tile: WinogradTile? {
     switch self {
-    case .direct, .im2col, .depthwise: nil
-    case .winograd2: 2
-    case .winograd4: 4
+    case .direct, .im2col, .implicit, .depthwise: nil
+    case .winograd2: .f2
+    case .winograd4: .f4
+    case .winogradStrided2: .strided2
     }
   }
 
   /// Whether a layer can be computed this way.
-  func applies(to convolution: Convolution) -> Bool {
+  func applies(to convolution: Convolution, _ engine: MatrixEngine) -> Bool {
     let window = convolution.window
     return switch self {
     case .direct: window.kernel == 1 && window.stride == 1 && window.padding == 0
     case .im2col: true
+    case .implicit:
+      engine == .native && convolution.groups == 1 && window.dilation == 1
+        && window.kernel * window.kernel * convolution.inChannels * convolution.outChannels
+          <= ConvolutionAlgorithm.mostWeightsInCache
     case .depthwise: convolution.groups == convolution.inChannels
-    case .winograd2, .winograd4: window.kernel == 3 && window.stride == 1 && window.dilation == 1
+    case .winograd2, .winograd4, .winogradStrided2:
+      window.kernel == 3 && window.stride == tile?.stride && window.dilation == 1
     }
   }
 
@@ -51,7 +62,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     return
       allCases
       .filter {
-        $0.applies(to: convolution) && ($0 != .winograd4 || options.accuracy == .standard)
+        $0.applies(to: convolution, options.engine) && ($0 != .winograd4 || options.accuracy == .standard)
       }
       .min { cost($0) < cost($1) } ?? .im2col
   }
@@ -72,19 +83,27 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
       let products = ConvolutionAlgorithm.productsOfADepthwiseOne * Double(geometry.taps * pixels * outputs)
       return (products + ConvolutionAlgorithm.productsOfACopy * Double(repeated)) / Double(threads)
     }
-    var (matrices, rows) = (geometry.taps, pixels)
+    var (products, filterPoints, rows) = (geometry.taps, geometry.taps, pixels)
     var copied = self == .direct ? 0 : geometry.taps * pixels * inputs
-    if let tile {
-      matrices = (tile + 2) * (tile + 2)
-      rows = images * ((geometry.outHeight + tile - 1) / tile) * ((geometry.outWidth + tile - 1) / tile)
-      copied = matrices * rows * (inputs + outputs)
+    if self == .implicit {
+      // Every output row has tiles of its own.
+      rows = images * geometry.outHeight * max(geometry.outWidth, VectorKernels.chosen.tileRows)
+      copied = ImplicitConvolution.scratchCount(geometry, images: images)
     }
-    let rowsOfThread = Double(rows) / Double(threads) + ConvolutionAlgorithm.rowsOfWeights
-    let multiplied = Double(matrices * inputs * outputs / groups) * rowsOfThread
+    if let tile {
+      (products, filterPoints) = (tile.points, tile.filterPoints)
+      rows = images * tile.across(geometry.outHeight) * tile.across(geometry.outWidth)
+      copied = products * rows * (inputs + outputs)
+    }
+    let rowsOfThread = Double(products * rows) / Double(threads)
+    let rowsOfWeights = ConvolutionAlgorithm.rowsOfWeights * Double(filterPoints)
+    let multiplied = Double(inputs * outputs / groups) * (rowsOfThread + rowsOfWeights)
     let cost = multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
     return self == .winograd4 ? cost * ConvolutionAlgorithm.handicap : cost
   }
 
+  /// Floats that stay in a core's second cache beside what is multiplied by them.
+  private static let mostWeightsInCache = 48 * 1024
   /// Measured on Zen 3: bringing the weights takes as long as multiplying about so many rows by them.
   private static let rowsOfWeights = 8.0
   /// Measured: an element takes about as long to be transformed as so many multiplications.

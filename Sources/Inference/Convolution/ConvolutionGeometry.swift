@@ -29,6 +29,10 @@ struct ConvolutionGeometry {
   var inputCount: Int { inHeight * inWidth * inChannels }
   /// Pixels of an image that comes out.
   var outPixels: Int { outHeight * outWidth }
+  /// The height of an image with its padding.
+  var paddedHeight: Int { inHeight + 2 * padding }
+  /// The width of an image with its padding.
+  var paddedWidth: Int { inWidth + 2 * padding }
   /// Positions of the window's elements.
   var taps: Int { kernel * kernel }
 }

@@ -8,6 +8,8 @@ struct ConvolutionStep {
   let geometry: ConvolutionGeometry
   /// Groups as they are multiplied: ``NN/Convolution/groups(_:)``.
   let groups: Int
+  /// What each of them consists of, if it is several of the convolution's groups.
+  let joined: JoinedGroups?
   let algorithm: ConvolutionAlgorithm
   let engine: MatrixEngine
   /// The activation at the end.
@@ -18,9 +20,16 @@ struct ConvolutionStep {
     _ options: PlanOptions
   ) {
     (self.geometry, self.bounds) = (geometry, bounds)
-    groups = convolution.groups(options.engine)
+    let groups = convolution.groups(options.engine)
+    self.groups = groups
+    joined =
+      groups == convolution.groups
+      ? nil
+      : JoinedGroups(
+        inputs: convolution.inChannels / convolution.groups,
+        outputs: convolution.outChannels / convolution.groups, count: convolution.groups / groups)
     engine = options.engine
-    if let forced = options.algorithm, forced.applies(to: convolution) {
+    if let forced = options.algorithm, forced.applies(to: convolution, options.engine) {
       algorithm = forced
     } else {
       algorithm = .choice(for: convolution, geometry, groups: groups, images: images, options)
@@ -29,11 +38,18 @@ struct ConvolutionStep {
 
   /// Computes a number of images.
   func run(_ pass: StepContext, _ data: ConvolutionData) {
+    var data = data
+    if let joined, algorithm != .depthwise,
+      !pass.isFinite(data.input, count: data.images * geometry.inputCount)
+    {
+      data.groups = joined
+    }
     switch algorithm {
     case .direct: DirectConvolution.run(self, pass, data)
     case .im2col: Im2colConvolution.run(self, pass, data)
+    case .implicit: ImplicitConvolution.run(self, pass, data)
     case .depthwise: DepthwiseConvolution.run(self, pass, data)
-    case .winograd2, .winograd4:
+    case .winograd2, .winograd4, .winogradStrided2:
       WinogradConvolution(self, images: data.images, threads: pass.threads)?.run(pass, data)
     }
   }
@@ -43,8 +59,9 @@ struct ConvolutionStep {
     switch algorithm {
     case .direct: 0
     case .im2col: Im2colConvolution.scratchCount(self, images: images, threads: threads)
+    case .implicit: ImplicitConvolution.scratchCount(geometry, images: images)
     case .depthwise: DepthwiseConvolution.scratchCount(self, threads: threads)
-    case .winograd2, .winograd4:
+    case .winograd2, .winograd4, .winogradStrided2:
       WinogradConvolution(self, images: images, threads: threads)?.scratchCount ?? 0
     }
   }
@@ -66,20 +83,24 @@ struct ConvolutionStep {
 
   /// The product for some pixels and some output channels of one group, with its epilogue.
   ///
-  /// - Parameter left: the rows' input, in the order of the weights; each begins `stride` after the last.
+  /// - Parameters:
+  ///   - left: the rows' input, in the order of the weights; each begins `stride` after the last.
+  ///   - segments: parts of a row's input, `segmentStride` apart.
   func multiply(
     _ rows: Range<Int>, group: Int, columns: Range<Int>, left: ConstantFloats, stride: Int,
-    _ data: ConvolutionData, _ kernels: VectorKernels
+    segments: Int = 1, segmentStride: Int = 0, _ data: ConvolutionData, _ kernels: VectorKernels
   ) {
-    let layout = layout
+    var layout = layout
+    layout.isBFloat16 = data.weights.scale != nil
     let firstColumn = group * layout.columns + columns.lowerBound
     let start = rows.lowerBound * geometry.outChannels + firstColumn
     MatrixProduct(
-      rows: rows.count, columns: columns, left: left, leftStride: stride,
-      weights: data.weights.matrix.start + group * layout.count, layout: layout,
+      rows: rows.count, columns: columns, left: left, leftStride: stride, segments: segments,
+      segmentStride: segmentStride, weights: data.weights.matrix.start + group * layout.count, layout: layout,
+      scale: data.weights.scale.map { ConstantFloats($0.start) + firstColumn },
       bias: ConstantFloats(data.weights.bias.start) + firstColumn,
       residual: data.residual.map { $0 + start }, bounds: bounds, target: data.output + start,
-      stride: geometry.outChannels
+      stride: geometry.outChannels, groups: data.groups
     )
     .run(kernels)
   }
@@ -93,6 +114,8 @@ struct ConvolutionData {
   /// Added to the result before the ReLU; may be where the output goes.
   let residual: ConstantFloats?
   let output: Floats
+  /// ``ConvolutionStep/joined`` where the input isn't finite.
+  var groups: JoinedGroups?
 }
 
 /// What a step works with besides its data.

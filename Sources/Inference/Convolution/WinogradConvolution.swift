@@ -1,4 +1,4 @@
-// 3×3 convolutions of stride 1 with fewer multiplications (Lavin and Gray 2016, "Fast algorithms for
+// 3×3 convolutions with fewer multiplications (Lavin and Gray 2016, "Fast algorithms for
 // convolutional neural networks", arXiv:1509.09308).
 //
 // The output is cut into tiles of m × m pixels. A tile depends on (m + 2)² input pixels d, and
@@ -11,14 +11,15 @@
 //     M[e] [tiles, outputs] = V[e] [tiles, inputs] · U[e] [inputs, outputs]
 //
 // F(4×4) takes 36 multiplications for 16 outputs where the definition takes 144; F(2×2) 16 instead
-// of 36. `WinogradMatrices` has the matrices, `WinogradTransforms` applies them along the channels.
+// of 36. At stride 2 a tile of 2 × 2 depends on 5² pixels and takes 25 instead of 36, with 16 different
+// U[e]. `WinogradMatrices` has the matrices, `WinogradTransforms` applies them along the channels.
 
 import Vectors
 
 struct WinogradConvolution {
   private let step: ConvolutionStep
   private let threads: Int
-  private let tile: Int
+  private let tile: WinogradTile
   private let tilesAcross: Int
   private let tilesDown: Int
   /// Tiles of all images.
@@ -40,11 +41,11 @@ struct WinogradConvolution {
     self.threads = threads
     self.tile = tile
     let geometry = step.geometry
-    tilesAcross = (geometry.outWidth + tile - 1) / tile
-    tilesDown = (geometry.outHeight + tile - 1) / tile
+    tilesAcross = tile.across(geometry.outWidth)
+    tilesDown = tile.across(geometry.outHeight)
     tiles = images * tilesDown * tilesAcross
 
-    let floatsOfTile = (tile + 2) * (tile + 2) * (geometry.inChannels + geometry.outChannels)
+    let floatsOfTile = tile.points * (geometry.inChannels + geometry.outChannels)
     let most = max(WinogradConvolution.fewestTiles, WinogradConvolution.blockBudget / floatsOfTile)
     blocksAreShared = tiles < threads * WinogradConvolution.fewestTiles
     if blocksAreShared {
@@ -56,7 +57,7 @@ struct WinogradConvolution {
     }
   }
 
-  private var points: Int { (tile + 2) * (tile + 2) }
+  private var points: Int { tile.points }
 
   // MARK: Scratch
 
@@ -89,7 +90,7 @@ struct WinogradConvolution {
         let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
         transformInput(range, of: data, first: 0, to: v, pass.kernels, workers + worker * workerCount)
       }
-      pass.crew.run(tasks: points) { point, _ in multiply(point, tiles, v, m, pass, data.weights) }
+      pass.crew.run(tasks: points) { point, _ in multiply(point, tiles, v, m, pass, data) }
       pass.crew.run(tasks: tileTasks) { task, worker in
         let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
         transformOutput(range, m, first: 0, to: data, pass.kernels, workers + worker * workerCount)
@@ -101,7 +102,7 @@ struct WinogradConvolution {
         let own = workers + worker * workerCount
         let range = task * blockTiles..<min(tiles, (task + 1) * blockTiles)
         transformInput(range, of: data, first: range.lowerBound, to: v, pass.kernels, own)
-        for point in 0..<points { multiply(point, range.count, v, m, pass, data.weights) }
+        for point in 0..<points { multiply(point, range.count, v, m, pass, data) }
         transformOutput(range, m, first: range.lowerBound, to: data, pass.kernels, own)
       }
     }
@@ -109,15 +110,17 @@ struct WinogradConvolution {
 
   /// `M[point] = V[point] · U[point]` for a block.
   private func multiply(
-    _ point: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ weights: PackedWeights
+    _ point: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ data: ConvolutionData
   ) {
     let layout = step.layout
     for group in 0..<step.groups {
       MatrixProduct(
         rows: rows, columns: 0..<layout.columns,
         left: v + (point * inputStride + group * layout.depth), leftStride: step.geometry.inChannels,
-        weights: weights.matrix.start + (group * points + point) * layout.count, layout: layout,
-        target: m + (point * outputStride + group * layout.columns), stride: step.geometry.outChannels
+        weights: data.weights.matrix.start
+          + (group * tile.filterPoints + tile.filterPoint(point)) * layout.count, layout: layout,
+        target: m + (point * outputStride + group * layout.columns), stride: step.geometry.outChannels,
+        groups: data.groups
       )
       .run(pass.kernels)
     }
@@ -126,7 +129,8 @@ struct WinogradConvolution {
   /// Where a tile's outputs begin.
   private func position(_ index: Int) -> (image: Int, y: Int, x: Int) {
     (
-      index / (tilesDown * tilesAcross), index / tilesAcross % tilesDown * tile, index % tilesAcross * tile
+      index / (tilesDown * tilesAcross), index / tilesAcross % tilesDown * tile.outputs,
+      index % tilesAcross * tile.outputs
     )
   }
 
@@ -137,8 +141,8 @@ struct WinogradConvolution {
   ) {
     let geometry = step.geometry
     let channels = geometry.inChannels
-    let transform = tile == 2 ? kernels.winogradInput2 : kernels.winogradInput4
-    let (size, stride) = (tile + 2, inputStride)
+    let transform = tile.functions(kernels).input
+    let (size, stride) = (tile.size, inputStride)
     let zeros = own + points * 16
     zeros.update(repeating: 0, count: channels)
     withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: points) { pixels in
@@ -147,9 +151,9 @@ struct WinogradConvolution {
         let (image, y, x) = position(index)
         let start = data.input + image * geometry.inputCount
         for tapY in 0..<size {
-          let inY = y + tapY - geometry.padding
+          let inY = y * geometry.stride + tapY - geometry.padding
           for tapX in 0..<size {
-            let inX = x + tapX - geometry.padding
+            let inX = x * geometry.stride + tapX - geometry.padding
             let isInside = inY >= 0 && inY < geometry.inHeight && inX >= 0 && inX < geometry.inWidth
             (pixels + (tapY * size + tapX)).initialize(
               to: isInside ? start + (inY * geometry.inWidth + inX) * channels : ConstantFloats(zeros))
@@ -167,21 +171,21 @@ struct WinogradConvolution {
   ) {
     let geometry = step.geometry
     let channels = geometry.outChannels
-    let transform = tile == 2 ? kernels.winogradOutput2 : kernels.winogradOutput4
-    let stride = outputStride
+    let transform = tile.functions(kernels).output
+    let (side, stride) = (tile.outputs, outputStride)
     let beyond = own + points * 16
     // What lies beyond the image is computed too, from whatever was there.
     beyond.update(repeating: 0, count: channels)
-    withUnsafeTemporaryAllocation(of: Floats.self, capacity: tile * tile) { pixels in
-      withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: tile * tile) { residuals in
+    withUnsafeTemporaryAllocation(of: Floats.self, capacity: side * side) { pixels in
+      withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: side * side) { residuals in
         guard let pixels = pixels.baseAddress, let residuals = residuals.baseAddress else { return }
         for index in range {
           let (image, y, x) = position(index)
-          for row in 0..<tile {
-            for column in 0..<tile {
+          for row in 0..<side {
+            for column in 0..<side {
               let isInside = y + row < geometry.outHeight && x + column < geometry.outWidth
               let pixel = (image * geometry.outHeight + y + row) * geometry.outWidth + x + column
-              let place = row * tile + column
+              let place = row * side + column
               (pixels + place).initialize(to: isInside ? data.output + pixel * channels : beyond)
               if let residual = data.residual {
                 (residuals + place).initialize(

@@ -9,7 +9,7 @@
 // polynomials and evaluated at m + 1 points and ∞; products of values are values of the product,
 // through which Aᵀ interpolates. In two dimensions each matrix is applied to rows and columns.
 
-/// The matrices of F(m, 3), as fractions.
+/// The matrices of F(m, 3), as fractions: one row of G for each product.
 package struct WinogradMatrices: Sendable {
   /// A fraction in lowest terms.
   package struct Ratio: Sendable {
@@ -21,11 +21,11 @@ package struct WinogradMatrices: Sendable {
     }
   }
 
-  /// `[m, m + 2]`: from products to outputs.
+  /// `[outputs, products]`: from products to outputs.
   package let aTransposed: [[Ratio]]
-  /// `[m + 2, 3]`: transforms a filter.
+  /// `[products, 3]`: transforms a filter.
   package let g: [[Ratio]]
-  /// `[m + 2, m + 2]`: transforms the input.
+  /// `[products, inputs]`: transforms the input.
   package let bTransposed: [[Ratio]]
 
   private init(aTransposed: [[Int]], g: [[Int]], over denominators: [Int], bTransposed: [[Int]]) {
@@ -76,5 +76,27 @@ package struct WinogradMatrices: Sendable {
       [0, -2, -1, 2, 1, 0],
       [0, 2, -1, -2, 1, 0],
       [0, 4, 0, -5, 0, 1],
+    ])
+
+  /// F(2, 3) of stride 2: `y[i] = Σ g[k] · d[2i + k]`. The even inputs meet the filter's outer taps alone, as in
+  /// F(2, 2) with points 0, 1, ∞; each odd one is multiplied by the middle tap.
+  package static let strided2 = WinogradMatrices(
+    aTransposed: [
+      [1, 1, 0, 1, 0],
+      [0, 1, 1, 0, 1],
+    ],
+    g: [
+      [1, 0, 0],
+      [1, 0, 1],
+      [0, 0, 1],
+      [0, 1, 0],
+      [0, 1, 0],
+    ], over: [1, 1, 1, 1, 1],
+    bTransposed: [
+      [1, 0, -1, 0, 0],
+      [0, 0, 1, 0, 0],
+      [0, 0, -1, 0, 1],
+      [0, 1, 0, 0, 0],
+      [0, 0, 0, 1, 0],
     ])
 }

@@ -35,8 +35,15 @@ struct MatrixProduct {
   let left: ConstantFloats
   /// From one row of `left` to the next.
   let leftStride: Int
+  /// Parts of a row of `left` that don't lie one behind the other; OpenBLAS takes one only.
+  var segments = 1
+  /// From one of them to the next.
+  var segmentStride = 0
   let weights: ConstantFloats
   let layout: WeightLayout
+  /// The rows of the product are multiplied by it: one number for each of `columns`. nil for ones, as it must be
+  /// with OpenBLAS.
+  var scale: ConstantFloats?
   /// Added to the rows of the result: one number for each of `columns`. nil for zeros.
   var bias: ConstantFloats?
   /// Added to the result, and lies as the target does; may be the target.
@@ -46,14 +53,22 @@ struct MatrixProduct {
   let target: Floats
   /// From one row of the target to the next.
   let stride: Int
+  /// The groups whose weights these are, where they must be kept apart.
+  var groups: JoinedGroups?
 
-  /// `target = max(left · weights + bias + residual, bounds)`
+  /// `target = left · weights · scale + bias + residual`, within `bounds`.
   func run(_ kernels: VectorKernels) {
+    if let groups {
+      groups.multiply(self)
+      return
+    }
     let weights = weights + layout.place(columns.lowerBound)
     switch layout.engine {
     case .native:
-      kernels.multiply(
-        left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, bounds, target, stride)
+      let multiply = layout.isBFloat16 ? kernels.multiplyBFloat16 : kernels.multiply
+      multiply(
+        left, leftStride, rows, layout.depth / segments, segments, segmentStride, weights, columns.count,
+        scale, bias, residual, bounds, target, stride)
     case .blas:
       let residualIsInPlace = residual.map { $0 == ConstantFloats(target) } ?? false
       guard let library = BLASLibrary.installed else {
@@ -77,6 +92,8 @@ struct WeightLayout: Sendable {
   let columns: Int
   /// Columns of a panel; all of them for OpenBLAS.
   let rowStride: Int
+  /// Whether they are kept as ``Vectors/BFloat16Panels``.
+  var isBFloat16 = false
 
   init(_ engine: MatrixEngine, depth: Int, columns: Int) {
     (self.engine, self.depth, self.columns) = (engine, depth, columns)
@@ -85,11 +102,15 @@ struct WeightLayout: Sendable {
 
   private var panels: Int { (columns + rowStride - 1) / rowStride }
 
-  /// Floats of the matrix.
-  var count: Int { panels * depth * rowStride }
+  /// Words of 32 bits of a panel's row.
+  private var rowWords: Int { isBFloat16 ? rowStride / 2 : rowStride }
 
-  /// Where a column begins; the next row's element comes `rowStride` later.
-  func place(_ column: Int) -> Int { column / rowStride * depth * rowStride + column % rowStride }
+  /// Words of the matrix.
+  var count: Int { panels * depth * rowWords }
+
+  /// Where a column begins, the first of its panel where weights are bfloat16. Of Floats, the next row's element comes
+  /// `rowStride` later.
+  func place(_ column: Int) -> Int { column / rowStride * depth * rowWords + column % rowStride }
 
   /// Writes zeros where the last panel has no columns.
   func clearRest(of matrix: Floats) {
@@ -98,6 +119,18 @@ struct WeightLayout: Sendable {
     for row in 0..<depth {
       let last = matrix + place((panels - 1) * rowStride) + row * rowStride
       (last + (rowStride - rest)).update(repeating: 0, count: rest)
+    }
+  }
+
+  /// Writes weights that are bfloat16 as Floats, as ``Vectors/BFloat16Panels``.
+  func pack(_ floats: ConstantFloats, to words: Floats) {
+    let half = rowStride / 2
+    for row in 0..<panels * depth {
+      for column in 0..<half {
+        let place = row * rowStride + column
+        words[row * half + column] = Float(
+          bitPattern: floats[place].bitPattern >> 16 | floats[place + half].bitPattern & 0xFFFF_0000)
+      }
     }
   }
 }
