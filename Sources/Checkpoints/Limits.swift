@@ -8,13 +8,13 @@
 /// | `archiveEntries` | 1,000,000 | ~10,000 |
 /// | `pickleBytes` | 1 GiB | ~100 MB (optimizer states of large models) |
 /// | `pickleOpcodes` | 50,000,000 | ~1,000,000 |
-/// | `pickleBaseMemory` | 32 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
+/// | `pickleBaseMemory` | 16 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
 /// | `pickleMemoryRatio` | 6 bytes more for each byte of the file | < 0.1 |
 /// | `inflatedPickleBase` | 4 MiB, or `inflatedPickleRatio` times the compressed size if that is more | 1 MB |
 /// | `inflatedPickleRatio` | 64 | 5-10 |
 /// | `stateDictExpansion` | 16 tensors named for each object of the pickle (modules may share modules) | 1 |
 /// | `nameBytes` | 4 MiB for the names of a state dict, or 32 bytes for each object of the pickle if that is more | 300 kB |
-/// | `walkedValues` | 150,000 values looked at in a pickle, or one for every four bytes that its objects take in memory if that is more | 50,000 |
+/// | `walkedValues` | 50,000 values looked at in a pickle, or one for every four bytes that its objects take in memory if that is more | 50,000 |
 /// | `tensorDimensions` | 64 (PyTorch's own bound) | 8 |
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
 /// | `checkedInflationBase` | 256 MiB inflated for the checksums of records that nothing has read, or `checkedInflationRatio` times the file's size if that is more | 0 |
@@ -38,7 +38,7 @@ public struct Limits: Sendable {
   /// Opcodes of one pickle.
   public var pickleOpcodes = 50_000_000
   /// Bytes of memory that what a pickle describes may take, whatever the size of its file.
-  public var pickleBaseMemory = 32 << 20
+  public var pickleBaseMemory = 16 << 20
   /// Bytes of memory beyond that for each byte of the file.
   public var pickleMemoryRatio = 6
   /// Bytes that a compressed pickle may inflate to, whatever its compressed size.
@@ -50,7 +50,7 @@ public struct Limits: Sendable {
   /// Bytes that the names of a state dict may take together, however few objects its pickle has.
   public var nameBytes = 4 << 20
   /// Values that a search may look at in a pickle, however small it is: objects may share what lies in them.
-  public var walkedValues = 150_000
+  public var walkedValues = 50_000
   /// Dimensions of one tensor.
   public var tensorDimensions = 64
   /// How many times larger than its compressed bytes an inflated record may be.

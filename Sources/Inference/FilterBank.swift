@@ -53,7 +53,7 @@ struct FilterBank {
 
   /// How they lie where they can stay bfloat16, group after group: where they are multiplied as they are.
   var bfloat16Layout: WeightLayout? {
-    guard engine == .native, together == 1, algorithm.tile == nil, algorithm != .depthwise else { return nil }
+    guard engine == .native, together == 1, algorithm == .direct || algorithm == .im2col else { return nil }
     var layout = layout
     layout.isBFloat16 = true
     return layout

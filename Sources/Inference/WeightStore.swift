@@ -26,7 +26,7 @@ final class WeightStore: Sendable {
     let weight: String
     /// The variance of the BatchNorm that is folded in.
     let norm: String?
-    /// For convolutions; those that take the same matrix are one.
+    /// For convolutions; direct and im2col take the same matrix.
     let algorithm: ConvolutionAlgorithm?
     let engine: MatrixEngine
 
@@ -35,7 +35,7 @@ final class WeightStore: Sendable {
       switch layer {
       case .convolution(let convolution, let norm, let algorithm):
         (weight, self.norm) = (convolution.weight, norm?.variance)
-        self.algorithm = algorithm == .direct || algorithm == .implicit ? .im2col : algorithm
+        self.algorithm = algorithm == .direct ? .im2col : algorithm
       case .linear(let layer): (weight, norm, algorithm) = (layer.weight, nil, nil)
       case .affine(let norm): (weight, self.norm, algorithm) = (norm.weight, norm.variance, nil)
       case .groupNorm(let norm): (weight, self.norm, algorithm) = (norm.weight, nil, nil)

@@ -8,8 +8,7 @@
 //
 // so that each step of k takes two loads of weights, one of the left matrix for each row, and twice
 // as many multiplications as rows. What follows the product (bias, residual, ReLU) is done before the
-// sums leave their registers. Sums are taken in the order of k, in parts that are added in order, so results
-// don't depend on the tiles.
+// sums leave their registers. Sums are taken in the order of k, so results don't depend on the tiles.
 
 public import CCPU
 
@@ -19,13 +18,11 @@ public import CCPU
 public protocol RowSums {
   associatedtype Vector: FloatVector
   static var rows: Int { get }
-  /// Zeros.
-  init()
+  /// What each row begins with; that of the first lies `start` after the target's beginning.
+  init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
   /// Adds `a[row · stride] · (b0, b1)` to the sums of each row.
   mutating func add(_ a: ConstantFloats, stride: Int, _ b0: Vector, _ b1: Vector)
-  /// Asks for what each row is finished with; that of the first begins `start` after the target's.
-  static func prefetch<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
-  /// Finishes and writes each row.
+  /// Finishes and writes each row; that of the first begins `start` after the target's.
   func write<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
 }
 
@@ -37,18 +34,15 @@ public struct OneRow<Vector: FloatVector>: RowSums {
   @inlinable @inline(__always) public static var rows: Int { 1 }
 
   @inlinable @inline(__always)
-  public init() { (s0, s1) = (Vector(repeating: 0), Vector(repeating: 0)) }
+  public init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector {
+    (s0, s1) = edge.initial(start)
+  }
 
   @inlinable @inline(__always)
   public mutating func add(_ a: ConstantFloats, stride: Int, _ b0: Vector, _ b1: Vector) {
     let factor = Vector(repeating: a.pointee)
     s0 = s0.addingProductFast(factor, b0)
     s1 = s1.addingProductFast(factor, b1)
-  }
-
-  @inlinable @inline(__always)
-  public static func prefetch<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector {
-    edge.prefetch(start)
   }
 
   @inlinable @inline(__always)
@@ -65,18 +59,15 @@ public struct RowsOf<A: RowSums, B: RowSums>: RowSums where A.Vector == B.Vector
   @inlinable @inline(__always) public static var rows: Int { A.rows &+ B.rows }
 
   @inlinable @inline(__always)
-  public init() { (first, second) = (A(), B()) }
+  public init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == A.Vector {
+    first = A(edge, start)
+    second = B(edge, start &+ A.rows &* edge.stride)
+  }
 
   @inlinable @inline(__always)
   public mutating func add(_ a: ConstantFloats, stride: Int, _ b0: A.Vector, _ b1: A.Vector) {
     first.add(a, stride: stride, b0, b1)
     second.add(a + A.rows &* stride, stride: stride, b0, b1)
-  }
-
-  @inlinable @inline(__always)
-  public static func prefetch<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == A.Vector {
-    A.prefetch(edge, start)
-    B.prefetch(edge, start &+ A.rows &* edge.stride)
   }
 
   @inlinable @inline(__always)
@@ -94,23 +85,64 @@ public typealias SixRows<V: FloatVector> = RowsOf<ThreeRows<V>, ThreeRows<V>>
 public typealias SevenRows<V: FloatVector> = RowsOf<FourRows<V>, ThreeRows<V>>
 public typealias FourteenRows<V: FloatVector> = RowsOf<SevenRows<V>, SevenRows<V>>
 
-/// What is done with the sums of a row, and where they go.
+/// What the sums of a row begin with, what is done with them, and where they go.
 public protocol TileEdge {
   associatedtype Vector: FloatVector
   /// From one row of the target to the next.
   var stride: Int { get }
-  /// Asks for what is added to a row's sums, `start` after the target's beginning.
-  func prefetch(_ start: Int)
+  /// What a row's sums begin with, `start` after the target's beginning.
+  func initial(_ start: Int) -> (Vector, Vector)
   /// Writes one row's sums.
   func write(_ s0: Vector, _ s1: Vector, _ start: Int)
 }
 
-/// A panel's part of the result: `target = sums · scale + bias + addend`, within `bounds`.
+/// How a product's weights are kept, and its left matrix.
+public protocol PanelFormat {
+  associatedtype Vector: FloatVector
+  /// Words of 32 bits of a row: the panel's columns for one step of the depth.
+  static var rowWords: Int { get }
+  /// Whether the rows of the left matrix have parts that don't lie one behind the other.
+  static var hasSegments: Bool { get }
+  /// Whether sums are multiplied by a number for each column.
+  static var isScaled: Bool { get }
+  static func load(_ row: ConstantFloats) -> (Vector, Vector)
+}
+
+/// Floats.
+public enum FloatPanels<Vector: FloatVector>: PanelFormat {
+  @inlinable @inline(__always) public static var rowWords: Int { 2 &* Vector.scalarCount }
+  @inlinable @inline(__always) public static var hasSegments: Bool { false }
+  @inlinable @inline(__always) public static var isScaled: Bool { false }
+  @inlinable @inline(__always)
+  public static func load(_ row: ConstantFloats) -> (Vector, Vector) {
+    (Vector.load(row), Vector.load(row + Vector.scalarCount))
+  }
+}
+
+/// Floats, and a left matrix of segments.
+public enum FloatPanelsOfSegments<Vector: FloatVector>: PanelFormat {
+  @inlinable @inline(__always) public static var rowWords: Int { 2 &* Vector.scalarCount }
+  @inlinable @inline(__always) public static var hasSegments: Bool { true }
+  @inlinable @inline(__always) public static var isScaled: Bool { false }
+  @inlinable @inline(__always)
+  public static func load(_ row: ConstantFloats) -> (Vector, Vector) { FloatPanels.load(row) }
+}
+
+/// bfloat16: the columns of the row's first half in the low halves of its words, the others in the high ones.
+public enum BFloat16Panels<Vector: FloatVector>: PanelFormat {
+  @inlinable @inline(__always) public static var rowWords: Int { Vector.scalarCount }
+  @inlinable @inline(__always) public static var hasSegments: Bool { false }
+  @inlinable @inline(__always) public static var isScaled: Bool { true }
+  @inlinable @inline(__always)
+  public static func load(_ row: ConstantFloats) -> (Vector, Vector) { Vector.loadPairs(row) }
+}
+
+/// A panel's part of the result: `target = initial + sums · scale + bias`, within `bounds`.
 public struct PanelResult {
   @usableFromInline var target: Floats
   @usableFromInline let stride: Int
   /// Lies as the target does, and may be the target; nil for zeros.
-  @usableFromInline var addend: ConstantFloats?
+  @usableFromInline let initial: ConstantFloats?
   /// One for each column; nil for ones.
   @usableFromInline let scale: ConstantFloats?
   /// One for each column; nil for zeros.
@@ -119,12 +151,12 @@ public struct PanelResult {
 
   @inlinable @inline(__always)
   init(
-    _ target: Floats, stride: Int, addend: ConstantFloats?, scale: ConstantFloats?, bias: ConstantFloats?,
+    _ target: Floats, stride: Int, initial: ConstantFloats?, scale: ConstantFloats?, bias: ConstantFloats?,
     bounds: Bounds
   ) {
     self.target = target
     self.stride = stride
-    self.addend = addend
+    self.initial = initial
     self.scale = scale
     self.bias = bias
     self.bounds = bounds
@@ -134,8 +166,8 @@ public struct PanelResult {
   @inlinable @inline(__always)
   func advanced(by column: Int) -> PanelResult {
     PanelResult(
-      target + column, stride: stride, addend: addend.map { $0 + column }, scale: scale.map { $0 + column },
-      bias: bias.map { $0 + column }, bounds: bounds)
+      target + column, stride: stride, initial: initial.map { $0 + column },
+      scale: scale.map { $0 + column }, bias: bias.map { $0 + column }, bounds: bounds)
   }
 }
 
@@ -143,8 +175,7 @@ public struct PanelResult {
 public struct WholePanel<Vector: FloatVector>: TileEdge {
   @usableFromInline let target: Floats
   public let stride: Int
-  @usableFromInline let addend: ConstantFloats?
-  @usableFromInline let scale: ConstantFloats?
+  @usableFromInline let initial: ConstantFloats?
   @usableFromInline let bias0: Vector
   @usableFromInline let bias1: Vector
   @usableFromInline let floor: Vector
@@ -154,8 +185,7 @@ public struct WholePanel<Vector: FloatVector>: TileEdge {
   init(_ result: PanelResult) {
     target = result.target
     stride = result.stride
-    addend = result.addend
-    scale = result.scale
+    initial = result.initial
     bias0 = result.bias.map { Vector.load($0) } ?? Vector(repeating: 0)
     bias1 = result.bias.map { Vector.load($0 + Vector.scalarCount) } ?? Vector(repeating: 0)
     floor = Vector(repeating: result.bounds.floor)
@@ -163,26 +193,41 @@ public struct WholePanel<Vector: FloatVector>: TileEdge {
   }
 
   @inlinable @inline(__always)
-  public func prefetch(_ start: Int) {
-    guard let addend else { return }
-    cpu_prefetch(addend + start)
-    cpu_prefetch(addend + start + (2 &* Vector.scalarCount &- 1))
+  public func initial(_ start: Int) -> (Vector, Vector) {
+    guard let initial else { return (Vector(repeating: 0), Vector(repeating: 0)) }
+    return (Vector.load(initial + start), Vector.load(initial + start + Vector.scalarCount))
   }
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
-    var (result0, result1) = (s0, s1)
-    if let scale {
-      result0 = result0 * Vector.load(scale)
-      result1 = result1 * Vector.load(scale + Vector.scalarCount)
-    }
-    (result0, result1) = (result0 + bias0, result1 + bias1)
-    if let addend {
-      result0 = result0 + Vector.load(addend + start)
-      result1 = result1 + Vector.load(addend + start + Vector.scalarCount)
-    }
-    result0.atLeast(floor).atMost(ceiling).store(target + start)
-    result1.atLeast(floor).atMost(ceiling).store(target + start + Vector.scalarCount)
+    (s0 + bias0).atLeast(floor).atMost(ceiling).store(target + start)
+    (s1 + bias1).atLeast(floor).atMost(ceiling).store(target + start + Vector.scalarCount)
+  }
+}
+
+/// All columns of a panel whose sums have a scale: what they would begin with is added to their multiples.
+public struct ScaledPanel<Vector: FloatVector>: TileEdge {
+  @usableFromInline let panel: WholePanel<Vector>
+  @usableFromInline let scale0: Vector
+  @usableFromInline let scale1: Vector
+
+  @inlinable @inline(__always)
+  init(_ result: PanelResult) {
+    panel = WholePanel(result)
+    scale0 = result.scale.map { Vector.load($0) } ?? Vector(repeating: 1)
+    scale1 = result.scale.map { Vector.load($0 + Vector.scalarCount) } ?? Vector(repeating: 1)
+  }
+
+  @inlinable @inline(__always)
+  public var stride: Int { panel.stride }
+
+  @inlinable @inline(__always)
+  public func initial(_ start: Int) -> (Vector, Vector) { (Vector(repeating: 0), Vector(repeating: 0)) }
+
+  @inlinable @inline(__always)
+  public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
+    let (initial0, initial1) = panel.initial(start)
+    panel.write(initial0.addingProductFast(s0, scale0), initial1.addingProductFast(s1, scale1), start)
   }
 }
 
@@ -204,7 +249,7 @@ public struct PartOfPanel<Vector: FloatVector>: TileEdge {
   public var stride: Int { result.stride }
 
   @inlinable @inline(__always)
-  public func prefetch(_ start: Int) {}
+  public func initial(_ start: Int) -> (Vector, Vector) { (Vector(repeating: 0), Vector(repeating: 0)) }
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
@@ -212,15 +257,9 @@ public struct PartOfPanel<Vector: FloatVector>: TileEdge {
     s1.store(scratch + Vector.scalarCount)
     // Loops of their own: questions in the last one would become loads from nowhere behind masks, which
     // some emulators of CPUs make.
-    if let scale = result.scale {
-      var column = 0
-      while column < columns {
-        scratch[column] = scratch[column] * scale[column]
-        column &+= 1
-      }
-    }
-    if let bias = result.bias { add(bias) }
-    if let addend = result.addend { add(addend + start) }
+    if let scale = result.scale { combine(scale) { $0 * $1 } }
+    if let initial = result.initial { combine(initial + start) { $0 + $1 } }
+    if let bias = result.bias { combine(bias) { $0 + $1 } }
     var column = 0
     while column < columns {
       result.target[start &+ column] = scratch[column].within(result.bounds)
@@ -229,54 +268,12 @@ public struct PartOfPanel<Vector: FloatVector>: TileEdge {
   }
 
   @inlinable @inline(__always)
-  func add(_ values: ConstantFloats) {
+  func combine(_ values: ConstantFloats, _ operation: (Float, Float) -> Float) {
     var column = 0
     while column < columns {
-      scratch[column] = scratch[column] + values[column]
+      scratch[column] = operation(scratch[column], values[column])
       column &+= 1
     }
-  }
-}
-
-/// How a panel's weights are kept.
-public protocol PanelFormat {
-  associatedtype Vector: FloatVector
-  /// Words of 32 bits of a row: the panel's columns for one step of the depth.
-  static var rowWords: Int { get }
-  static func load(_ row: ConstantFloats) -> (Vector, Vector)
-}
-
-/// As Floats.
-public enum FloatPanels<Vector: FloatVector>: PanelFormat {
-  @inlinable @inline(__always) public static var rowWords: Int { 2 &* Vector.scalarCount }
-  @inlinable @inline(__always)
-  public static func load(_ row: ConstantFloats) -> (Vector, Vector) {
-    (Vector.load(row), Vector.load(row + Vector.scalarCount))
-  }
-}
-
-/// As bfloat16: the columns of the row's first half in the low halves of its words, the others in the high ones.
-public enum BFloat16Panels<Vector: FloatVector>: PanelFormat {
-  @inlinable @inline(__always) public static var rowWords: Int { Vector.scalarCount }
-  @inlinable @inline(__always)
-  public static func load(_ row: ConstantFloats) -> (Vector, Vector) { Vector.loadPairs(row) }
-}
-
-/// The left matrix of a product, or a part of its depth.
-public struct LeftMatrix {
-  @usableFromInline let start: ConstantFloats
-  @usableFromInline let stride: Int
-  @usableFromInline let rows: Int
-  @usableFromInline let depth: Int
-  @usableFromInline let segments: Int
-  @usableFromInline let segmentStride: Int
-
-  @inlinable @inline(__always)
-  init(
-    _ start: ConstantFloats, stride: Int, rows: Int, depth: Int, segments: Int, segmentStride: Int
-  ) {
-    (self.start, self.stride, self.rows) = (start, stride, rows)
-    (self.depth, self.segments, self.segmentStride) = (depth, segments, segmentStride)
   }
 }
 
@@ -299,55 +296,62 @@ public enum MatrixKernel {
   /// - Parameters:
   ///   - left: `[rows, segments, depth]`; a row begins `leftStride` after the last, and a segment `segmentStride`.
   ///   - weights: `[panel][segment][depth][panel's columns]`, with any numbers where the last panel ends early.
-  ///   - scale: one for each column, or nil for ones.
+  ///   - scale: one for each column, where the format has it.
   ///   - bias: one for each column, or nil for zeros.
   ///   - target: its rows begin `stride` apart, and so do those of `residual`, which may be the target.
   @inlinable @inline(__always)
   public static func multiply<P: PanelFormat>(
-    _: P.Type, _ left: ConstantFloats, leftStride: Int, rows: Int, depth: Int, segments: Int,
-    segmentStride: Int, weights: ConstantFloats, columns: Int, scale: ConstantFloats?, bias: ConstantFloats?,
-    residual: ConstantFloats?, bounds: Bounds, to target: Floats, stride: Int
+    _: P.Type, _ left: ConstantFloats, leftStride: Int, rows: Int, depth: Int, segments: Int = 1,
+    segmentStride: Int = 0, weights: ConstantFloats, columns: Int, scale: ConstantFloats? = nil,
+    bias: ConstantFloats?, residual: ConstantFloats?, bounds: Bounds, to target: Floats, stride: Int
   ) {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { scratch in
       guard let scratch = scratch.baseAddress else { return }
-      // Segments stay together where there are several: they are short.
-      let most = segments == 1 ? depthAtOnce : depth
+      let depthOfAll = segments &* depth
+      // Segments stay together: there are several only where they are short.
+      let most = P.hasSegments ? depthOfAll : depthAtOnce
       var k = 0
       repeat {
-        let depthHere = min(most, depth &- k)
-        let isLast = k &+ depthHere == depth
+        let depthHere = min(most, depthOfAll &- k)
+        let isLast = k &+ depthHere == depthOfAll
         let result = PanelResult(
-          target, stride: stride, addend: k == 0 ? residual : ConstantFloats(target), scale: scale,
+          target, stride: stride, initial: k == 0 ? residual : ConstantFloats(target), scale: scale,
           bias: isLast ? bias : nil, bounds: isLast ? bounds : .none)
-        let part = LeftMatrix(
-          left + k, stride: leftStride, rows: rows, depth: depthHere, segments: segments,
-          segmentStride: segmentStride)
         multiplyPart(
-          P.self, part, weights + k &* P.rowWords, panelStride: segments &* depth &* P.rowWords, columns,
-          result, scratch)
+          P.self, left + k, leftStride, rows, depthHere, segment: depth, segmentStride,
+          weights + k &* P.rowWords, panelStride: depthOfAll &* P.rowWords, columns, result, scratch)
         k &+= depthHere
-      } while k < depth
+      } while k < depthOfAll
     }
   }
 
   /// A part of the depth: panel after panel.
   @inlinable @inline(__always)
   static func multiplyPart<P: PanelFormat>(
-    _: P.Type, _ left: LeftMatrix, _ weights: ConstantFloats, panelStride: Int, _ columns: Int,
-    _ result: PanelResult, _ scratch: Floats
+    _: P.Type, _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, segment: Int,
+    _ segmentStride: Int, _ weights: ConstantFloats, panelStride: Int, _ columns: Int, _ result: PanelResult,
+    _ scratch: Floats
   ) {
     let width = panelColumns(P.Vector.self)
     var column = 0
     var panel = weights
     while column &+ width <= columns {
-      multiplyPanel(
-        P.self, left, panel, next: panelStride, WholePanel<P.Vector>(result.advanced(by: column)))
+      @inline(__always) func multiply<E: TileEdge>(_ edge: E) where E.Vector == P.Vector {
+        multiplyPanel(
+          P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: panelStride,
+          edge)
+      }
+      if P.isScaled {
+        multiply(ScaledPanel(result.advanced(by: column)))
+      } else {
+        multiply(WholePanel(result.advanced(by: column)))
+      }
       column &+= width
       panel += panelStride
     }
     if column < columns {
       multiplyPanel(
-        P.self, left, panel, next: 0,
+        P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: 0,
         PartOfPanel<P.Vector>(result.advanced(by: column), columns: columns &- column, scratch: scratch))
     }
   }
@@ -359,15 +363,18 @@ public enum MatrixKernel {
   /// far away: asked for when it is needed, or all at once, it would hold up the first of its tiles.
   @inlinable @inline(__always)
   static func multiplyPanel<P: PanelFormat, E: TileEdge>(
-    _: P.Type, _ left: LeftMatrix, _ panel: ConstantFloats, next: Int, _ edge: E
+    _: P.Type, _ left: ConstantFloats, _ stride: Int, _ rows: Int, _ depth: Int, segment: Int,
+    _ segmentStride: Int, _ panel: ConstantFloats, next: Int, _ edge: E
   ) where E.Vector == P.Vector {
     typealias V = P.Vector
-    let rows = left.rows
     let sharers = min(16, (rows &+ tileRows(V.self) &- 1) / tileRows(V.self))
     var row = 0
     var ahead = next
     @inline(__always) func tile<R: RowSums>(_: R.Type) where R.Vector == V {
-      self.tile(R.self, P.self, left, row, panel, ahead: ahead, every: sharers, edge)
+      self.tile(
+        R.self, P.self, left + row &* stride, stride, depth, segmentStride, panel, ahead: ahead,
+        every: P.hasSegments ? segment : sharers, edge,
+        row &* edge.stride)
       ahead &+= P.rowWords
       row &+= R.rows
     }
@@ -393,41 +400,32 @@ public enum MatrixKernel {
     }
   }
 
-  /// The rows from `row` on times one panel.
-  ///
   /// - Parameters:
   ///   - ahead: how far behind a step's weights those are that are asked for.
-  ///   - period: in how many steps that is done once.
+  ///   - period: in how many steps that is done once; the segments' depth where there are any.
   @inlinable @inline(__always)
   static func tile<R: RowSums, P: PanelFormat, E: TileEdge>(
-    _: R.Type, _: P.Type, _ left: LeftMatrix, _ row: Int, _ panel: ConstantFloats, ahead: Int,
-    every period: Int,
-    _ edge: E
+    _: R.Type, _: P.Type, _ left: ConstantFloats, _ stride: Int, _ depth: Int, _ segmentStride: Int,
+    _ panel: ConstantFloats, ahead: Int, every period: Int, _ edge: E, _ start: Int
   ) where E.Vector == R.Vector, P.Vector == R.Vector {
     let width = P.rowWords
-    let (depth, stride, start) = (left.depth, left.stride, row &* edge.stride)
-    R.prefetch(edge, start)
-    var sums = R()
+    var sums = R(edge, start)
+    var k = 0
+    var a = left
     var b = panel
-    var a = left.start + row &* stride
-    var segment = 0
-    repeat {
-      var k = 0
-      while k < depth {
-        let next = b + ahead
-        cpu_prefetch(next)
-        if width > 16 { cpu_prefetch(next + 16) }
-        let end = min(k &+ period, depth)
-        while k < end {
-          let (b0, b1) = P.load(b)
-          sums.add(a + k, stride: stride, b0, b1)
-          b += width
-          k &+= 1
-        }
+    while k < depth {
+      let next = b + ahead
+      cpu_prefetch(next)
+      if width > 16 { cpu_prefetch(next + 16) }
+      let end = min(k &+ period, depth)
+      while k < end {
+        let (b0, b1) = P.load(b)
+        sums.add(a + k, stride: stride, b0, b1)
+        b += width
+        k &+= 1
       }
-      a += left.segmentStride
-      segment &+= 1
-    } while segment < left.segments
+      if P.hasSegments { a += segmentStride &- period }
+    }
     sums.write(edge, start)
   }
 }

@@ -81,17 +81,27 @@ public final class VectorKernels: Sendable {
   public let panelColumns: Int
   /// Rows of a whole tile of a matrix product.
   public let tileRows: Int
-  public typealias Multiply =
+  /// ``MatrixKernel``'s `multiply` with ``FloatPanels``.
+  public let multiply:
+    @Sendable (
+      _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ weights: ConstantFloats,
+      _ columns: Int, _ bias: ConstantFloats?, _ residual: ConstantFloats?, _ bounds: Bounds,
+      _ target: Floats, _ stride: Int
+    ) -> Void
+  /// ``MatrixKernel``'s `multiply` with ``FloatPanelsOfSegments``.
+  public let multiplySegments:
     @Sendable (
       _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ segments: Int,
-      _ segmentStride: Int, _ weights: ConstantFloats, _ columns: Int, _ scale: ConstantFloats?,
-      _ bias: ConstantFloats?, _ residual: ConstantFloats?, _ bounds: Bounds, _ target: Floats, _ stride: Int
+      _ segmentStride: Int, _ weights: ConstantFloats, _ columns: Int, _ bias: ConstantFloats?,
+      _ residual: ConstantFloats?, _ bounds: Bounds, _ target: Floats, _ stride: Int
     ) -> Void
-
-  /// ``MatrixKernel``'s `multiply` with ``FloatPanels``.
-  public let multiply: Multiply
   /// ``MatrixKernel``'s `multiply` with ``BFloat16Panels``.
-  public let multiplyBFloat16: Multiply
+  public let multiplyBFloat16:
+    @Sendable (
+      _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ weights: ConstantFloats,
+      _ columns: Int, _ scale: ConstantFloats, _ bias: ConstantFloats?, _ residual: ConstantFloats?,
+      _ bounds: Bounds, _ target: Floats, _ stride: Int
+    ) -> Void
 
   /// ``DepthwiseKernel/run(_:_:)``.
   public let depthwise: @Sendable (_ row: UnsafePointer<DepthwiseRow>) -> Void
@@ -139,13 +149,19 @@ public final class VectorKernels: Sendable {
     tileRows = MatrixKernel.tileRows(V.self)
     multiply = {
       MatrixKernel.multiply(
-        FloatPanels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, segments: $4, segmentStride: $5,
-        weights: $6, columns: $7, scale: $8, bias: $9, residual: $10, bounds: $11, to: $12, stride: $13)
+        FloatPanels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, weights: $4, columns: $5, bias: $6,
+        residual: $7, bounds: $8, to: $9, stride: $10)
+    }
+    multiplySegments = {
+      MatrixKernel.multiply(
+        FloatPanelsOfSegments<V>.self, $0, leftStride: $1, rows: $2, depth: $3, segments: $4,
+        segmentStride: $5, weights: $6, columns: $7, bias: $8, residual: $9, bounds: $10, to: $11,
+        stride: $12)
     }
     multiplyBFloat16 = {
       MatrixKernel.multiply(
-        BFloat16Panels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, segments: $4, segmentStride: $5,
-        weights: $6, columns: $7, scale: $8, bias: $9, residual: $10, bounds: $11, to: $12, stride: $13)
+        BFloat16Panels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, weights: $4, columns: $5,
+        scale: $6, bias: $7, residual: $8, bounds: $9, to: $10, stride: $11)
     }
     depthwise = { DepthwiseKernel.run(V.self, $0) }
     peak = { PeakKernel.run(V.self, rounds: $0, $1, to: $2) }

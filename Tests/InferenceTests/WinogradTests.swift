@@ -135,7 +135,7 @@ private struct Fraction: Equatable {
         max(0, Float(value + Double(bias[channel]) + Double(residual[place * channels + channel])))
       }
       let actual = (0..<tile * tile).map { output[$0 * channels + channel] }
-      let difference = difference(actual, expected, tolerance: 1e-6)
+      let difference = difference(actual, expected, tolerance: 3e-6)
       #expect(
         difference == nil,
         "\(kernels.name), \(algorithm.name), output, channel \(channel): \(difference ?? "")")

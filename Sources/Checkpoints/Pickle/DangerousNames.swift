@@ -14,7 +14,7 @@ extension PickleGlobal {
   package var isDangerous: Bool {
     let parts = fullName.utf8.split(separator: UInt8(ascii: ".")).map { String(decoding: $0, as: UTF8.self) }
     // No real name is that deep, and to look at every path in one would take long.
-    guard parts.count <= 64 else { return true }
+    guard parts.count <= 16 else { return true }
     let count = moduleDepth(parts)
     guard count < parts.count else { return PickleGlobal.isDangerousModule(parts[...]) }
     // Modules often import others under a name with an underscore before it.

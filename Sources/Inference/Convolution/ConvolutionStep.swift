@@ -85,10 +85,10 @@ struct ConvolutionStep {
   ///
   /// - Parameters:
   ///   - left: the rows' input, in the order of the weights; each begins `stride` after the last.
-  ///   - segments: parts of a row's input, `segmentStride` apart.
+  ///   - segments: parts of a row's input, and how far apart they begin.
   func multiply(
     _ rows: Range<Int>, group: Int, columns: Range<Int>, left: ConstantFloats, stride: Int,
-    segments: Int = 1, segmentStride: Int = 0, _ data: ConvolutionData, _ kernels: VectorKernels
+    segments: (count: Int, stride: Int)? = nil, _ data: ConvolutionData, _ kernels: VectorKernels
   ) {
     var layout = layout
     layout.isBFloat16 = data.weights.scale != nil
@@ -96,7 +96,7 @@ struct ConvolutionStep {
     let start = rows.lowerBound * geometry.outChannels + firstColumn
     MatrixProduct(
       rows: rows.count, columns: columns, left: left, leftStride: stride, segments: segments,
-      segmentStride: segmentStride, weights: data.weights.matrix.start + group * layout.count, layout: layout,
+      weights: data.weights.matrix.start + group * layout.count, layout: layout,
       scale: data.weights.scale.map { ConstantFloats($0.start) + firstColumn },
       bias: ConstantFloats(data.weights.bias.start) + firstColumn,
       residual: data.residual.map { $0 + start }, bounds: bounds, target: data.output + start,

@@ -23,17 +23,23 @@ enum ImplicitConvolution {
       }
       input = ConstantFloats(padded)
     }
-    pass.split(data.images * geometry.outHeight) { range in
-      for index in range {
-        let (image, y) = index.quotientAndRemainder(dividingBy: geometry.outHeight)
+    let rows = data.images * geometry.outHeight
+    let rowsOfTask = max(1, rows / (pass.threads * tasksOfThread))
+    pass.crew.run(tasks: (rows + rowsOfTask - 1) / rowsOfTask) { task, _ in
+      for row in task * rowsOfTask..<min(rows, (task + 1) * rowsOfTask) {
+        let (image, y) = row.quotientAndRemainder(dividingBy: geometry.outHeight)
         step.multiply(
-          index * geometry.outWidth..<(index + 1) * geometry.outWidth, group: 0,
-          columns: 0..<geometry.outChannels, left: input + (image * lines + y * geometry.stride) * line,
-          stride: geometry.stride * geometry.inChannels, segments: geometry.kernel, segmentStride: line, data,
-          pass.kernels)
+          row * geometry.outWidth..<(row + 1) * geometry.outWidth, group: 0,
+          columns: 0..<geometry.outChannels,
+          left: input + (image * lines + y * geometry.stride) * line,
+          stride: geometry.stride * geometry.inChannels, segments: (geometry.kernel, line), data, pass.kernels
+        )
       }
     }
   }
+
+  /// So that a thread that is held up leaves its share to the others.
+  private static let tasksOfThread = 4
 
   /// Floats of scratch that a step needs.
   static func scratchCount(_ geometry: ConvolutionGeometry, images: Int) -> Int {

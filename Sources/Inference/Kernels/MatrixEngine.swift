@@ -35,14 +35,12 @@ struct MatrixProduct {
   let left: ConstantFloats
   /// From one row of `left` to the next.
   let leftStride: Int
-  /// Parts of a row of `left` that don't lie one behind the other; OpenBLAS takes one only.
-  var segments = 1
-  /// From one of them to the next.
-  var segmentStride = 0
+  /// Parts of a row of `left` that don't lie one behind the other, and how far apart they begin; nil for one, as it
+  /// must be where weights are bfloat16 and with OpenBLAS.
+  var segments: (count: Int, stride: Int)?
   let weights: ConstantFloats
   let layout: WeightLayout
-  /// The rows of the product are multiplied by it: one number for each of `columns`. nil for ones, as it must be
-  /// with OpenBLAS.
+  /// The rows of the product are multiplied by it: one number for each of `columns`, where weights are bfloat16.
   var scale: ConstantFloats?
   /// Added to the rows of the result: one number for each of `columns`. nil for zeros.
   var bias: ConstantFloats?
@@ -65,10 +63,19 @@ struct MatrixProduct {
     let weights = weights + layout.place(columns.lowerBound)
     switch layout.engine {
     case .native:
-      let multiply = layout.isBFloat16 ? kernels.multiplyBFloat16 : kernels.multiply
-      multiply(
-        left, leftStride, rows, layout.depth / segments, segments, segmentStride, weights, columns.count,
-        scale, bias, residual, bounds, target, stride)
+      if let segments {
+        kernels.multiplySegments(
+          left, leftStride, rows, layout.depth / segments.count, segments.count, segments.stride, weights,
+          columns.count, bias, residual, bounds, target, stride)
+      } else if let scale {
+        kernels.multiplyBFloat16(
+          left, leftStride, rows, layout.depth, weights, columns.count, scale, bias, residual, bounds, target,
+          stride)
+      } else {
+        kernels.multiply(
+          left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, bounds, target, stride
+        )
+      }
     case .blas:
       let residualIsInPlace = residual.map { $0 == ConstantFloats(target) } ?? false
       guard let library = BLASLibrary.installed else {
