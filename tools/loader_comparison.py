@@ -177,30 +177,30 @@ def compare(rsw, path, folder):
     return DIFFERENT if found else PARTLY if converted is None else EQUAL, found
 
 
-def worker(pipe, rsw, path):
+def worker(pipe, rsw, path, folder):
     """`compare` in a process of its own."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (GIGABYTES << 30, GIGABYTES << 30))
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            pipe.send(compare(rsw, path, Path(folder)))
-        except Exception as error:  # noqa: BLE001: whatever it is, it is a failure of this file
-            pipe.send((DIFFERENT, [f"{type(error).__name__}: {error}"]))
+    try:
+        pipe.send(compare(rsw, path, Path(folder)))
+    except Exception as error:  # noqa: BLE001: whatever it is, it is a failure of this file
+        pipe.send((DIFFERENT, [f"{type(error).__name__}: {error}"]))
 
 
 def compare_file(rsw, path):
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=worker, args=(sender, rsw, path))
-    process.start()
-    sender.close()
-    try:
-        return receiver.recv() if receiver.poll(SECONDS) else (NEITHER, [])
-    except EOFError:
-        return (NEITHER, [])  # torch took the process down with it
-    finally:
-        process.kill()
-        process.join()
+    with tempfile.TemporaryDirectory() as folder:
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        process = multiprocessing.get_context("fork").Process(target=worker, args=(sender, rsw, path, folder))
+        process.start()
+        sender.close()
+        try:
+            return receiver.recv() if receiver.poll(SECONDS) else (NEITHER, [])
+        except EOFError:
+            return (NEITHER, [])  # torch took the process down with it
+        finally:
+            process.kill()
+            process.join()
 
 
 def compare_loader(rsw):
