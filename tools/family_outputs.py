@@ -87,14 +87,14 @@ def recognised_variant(rsw, path):
 
 def rsw_logits(rsw, path, images):
     logits = images.with_name("logits.npy")
-    run_rsw(rsw, "run", path, "--input", images, "--output", logits)
+    run_rsw(rsw, "run", path, "--input", images, "--output", logits, "--force")
     return np.load(logits).astype(np.float64)
 
 
 def rsw_features(rsw, path, images, stages):
     features = images.with_name("features.rsw")
     at = [argument for stage in stages for argument in ("--at", stage)]
-    run_rsw(rsw, "run", path, "--input", images, *at, "--output", features)
+    run_rsw(rsw, "run", path, "--input", images, *at, "--output", features, "--force")
     return {
         name: tensor.astype(np.float64)
         for name, tensor in safetensors.numpy.load_file(features).items()

@@ -172,8 +172,8 @@ struct Bench: ParsableCommand {
         "median \(fixed(median, 2)) ms, min \(fixed(samples.min() ?? 0, 2)) ms, "
           + "\(fixed(Double(batch) * 1000 / median, 1)) images/s")
       print(
-        "\(fixed(rate, 1)) GFLOP/s, counted as the definition has them: \(fixed(100 * rate / peak, 0)) % of the "
-          + "\(fixed(peak, 1)) that was measured without memory")
+        "\(fixed(rate, 1)) GFLOP/s of the layers' multiplications and additions, \(fixed(100 * rate / peak, 0)) % of the "
+          + "\(fixed(peak, 1)) that these cores reach without memory")
       print(surroundings(network))
     }
   }

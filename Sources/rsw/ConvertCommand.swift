@@ -97,6 +97,11 @@ struct Convert: ParsableCommand {
 
   func validate() throws {
     if output == nil, !dryRun { throw ValidationError("Missing expected argument '<output>'") }
+    if format == nil, let output, let ending = ConvertedFormat.unknownEnding(of: output) {
+      throw ValidationError(
+        "There is no format for names that end with .\(printable(ending)): end it with .rsw, .safetensors, .pth, .npz or "
+          + ".onnx, or say --format.")
+    }
     if let to, Dialect(named: to) == nil {
       throw ValidationError(
         "There is no dialect \(quoted(to)); there are \(dialectNames.dropLast().joined(separator: ", ")) and timm."

@@ -45,12 +45,9 @@ struct Features: ParsableCommand {
   func run() throws {
     try Terminal.reporting {
       let (checkpoint, network) = try photos.open()
-      if at != FeaturePlace.input, network.graph.names[at] == nil {
-        throw InputError("the model has no module \"\(printable(at))\" with an output of its own.")
-      }
+      if at != FeaturePlace.input { try requireModules([at], of: network, in: photos.model) }
       let paths = try photos.paths()
-      // What stands in the way of the output is told before the work, not after it.
-      try OutputFile(output, replacing: force).discard()
+      try requireOutput(output, replacing: force, besides: [photos.model] + paths)
       let photoRun = PhotoRun(
         network: network, preprocessing: photos.preprocessing(checkpoint, network), paths: paths,
         batch: photos.batch, module: at)

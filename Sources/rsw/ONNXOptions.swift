@@ -25,6 +25,13 @@ enum ConvertedFormat: ExpressibleByArgument {
     self = path.lowercased().hasSuffix(".onnx") ? .onnx : .tensors(OutputFormat(path: path))
   }
 
+  /// What stands behind the last dot of a file's name, if no format has it.
+  static func unknownEnding(of path: String) -> String? {
+    let ending = path.split(separator: "/").last?.split(separator: ".").dropFirst().last
+    let known = ["rsw", "safetensors", "pth", "pt", "bin", "npz", "onnx"]
+    return ending.flatMap { known.contains($0.lowercased()) ? nil : String($0) }
+  }
+
   static var allValueStrings: [String] { OutputFormat.allCases.map(\.rawValue) + ["onnx"] }
   static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }

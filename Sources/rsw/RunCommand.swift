@@ -25,6 +25,9 @@ struct Run: ParsableCommand {
       valueName: "y.npy"), completion: .file(extensions: ["npy", "safetensors", "rsw", "npz", "pth"]))
   var output: String?
 
+  @Flag(help: "Replace the output if it exists.")
+  var force = false
+
   @Option(
     help: ArgumentHelp(
       "Give the output of this module in place of the logits, such as layer4 or avgpool; may be repeated.",
@@ -52,11 +55,17 @@ struct Run: ParsableCommand {
     if !at.isEmpty, output == nil || top != nil || json {
       throw ValidationError("--at needs --output, and goes with neither --top nor --json.")
     }
+    if force, output == nil { throw ValidationError("--force goes with --output.") }
+    if at.count > 1, let output, output.lowercased().hasSuffix(".npy") {
+      throw ValidationError(
+        "A .npy file holds one array: for several --at, end --output with .safetensors, .npz, .pth or .rsw.")
+    }
     if Set(at).count != at.count { throw ValidationError("--at names a module twice.") }
   }
 
   func run() throws {
     try Terminal.reporting {
+      if let output { try requireOutput(output, replacing: force, besides: [model, input]) }
       let images = try Tensor(npy: input)
       var network = try loadModel(model, options, hintOptions).network
       if let threads { network.threadCount = threads }
@@ -75,7 +84,7 @@ struct Run: ParsableCommand {
         return
       }
       let logits = results[0]
-      if let output { try logits.writeNPY(to: output) }
+      if let output { try logits.writeNPY(to: output, replacing: force) }
       if !at.isEmpty { return }
       if network.architecture.classes == nil {
         if output == nil {
@@ -96,7 +105,7 @@ struct Run: ParsableCommand {
     var stateDict = StateDict()
     for (name, tensor) in zip(at, results) { try stateDict.append(name, tensor) }
     var options = WriteOptions()
-    options.replacing = true
+    options.replacing = force
     try stateDict.write(to: output, options: options)
   }
 
@@ -178,6 +187,16 @@ func requireModules(_ modules: [String], of network: ResNet, in path: String) th
           : "Did you mean \(nearest.map { quoted($0) }.joined(separator: " or "))?")
     ).inFile(path)
   }
+}
+
+/// What stands in the way of an output is told before the work, not after it.
+///
+/// - Throws: `.cannotWrite` when it is one of the inputs, can't be created, or exists and is not to be replaced.
+func requireOutput(_ path: String, replacing: Bool, besides inputs: [String]) throws {
+  if inputs.contains(where: { OutputFile.isSame($0, path) }) {
+    throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(path)
+  }
+  try OutputFile(path, replacing: replacing).discard()
 }
 
 /// Refuses thread counts that no machine has.
