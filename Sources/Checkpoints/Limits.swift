@@ -8,7 +8,7 @@
 /// | `archiveEntries` | 1,000,000 | ~10,000 |
 /// | `pickleBytes` | 1 GiB | ~100 MB (optimizer states of large models) |
 /// | `pickleOpcodes` | 50,000,000 | ~1,000,000 |
-/// | `pickleBaseMemory` | 24 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
+/// | `pickleBaseMemory` | 32 MiB for what a pickle describes, and `pickleMemoryRatio` | 5 MB for 3,000 tensors |
 /// | `pickleMemoryRatio` | 6 bytes more for each byte of the file | < 0.1 |
 /// | `inflatedPickleBase` | 4 MiB, or `inflatedPickleRatio` times the compressed size if that is more | 1 MB |
 /// | `inflatedPickleRatio` | 64 | 5-10 |
@@ -38,7 +38,7 @@ public struct Limits: Sendable {
   /// Opcodes of one pickle.
   public var pickleOpcodes = 50_000_000
   /// Bytes of memory that what a pickle describes may take, whatever the size of its file.
-  public var pickleBaseMemory = 24 << 20
+  public var pickleBaseMemory = 32 << 20
   /// Bytes of memory beyond that for each byte of the file.
   public var pickleMemoryRatio = 6
   /// Bytes that a compressed pickle may inflate to, whatever its compressed size.
