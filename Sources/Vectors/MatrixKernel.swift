@@ -336,15 +336,14 @@ public enum MatrixKernel {
     var column = 0
     var panel = weights
     while column &+ width <= columns {
-      @inline(__always) func multiply<E: TileEdge>(_ edge: E) where E.Vector == P.Vector {
+      if P.isScaled {
         multiplyPanel(
           P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: panelStride,
-          edge)
-      }
-      if P.isScaled {
-        multiply(ScaledPanel(result.advanced(by: column)))
+          ScaledPanel<P.Vector>(result.advanced(by: column)))
       } else {
-        multiply(WholePanel(result.advanced(by: column)))
+        multiplyPanel(
+          P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: panelStride,
+          WholePanel<P.Vector>(result.advanced(by: column)))
       }
       column &+= width
       panel += panelStride
