@@ -27,7 +27,6 @@ struct FilterBank {
   private let kernel: Int
   private let algorithm: ConvolutionAlgorithm
   private let layout: WeightLayout
-  private let engine: MatrixEngine
 
   init(_ convolution: Convolution, _ algorithm: ConvolutionAlgorithm, _ engine: MatrixEngine) {
     groups = convolution.groups
@@ -36,7 +35,6 @@ struct FilterBank {
     together = groups / convolution.groups(engine)
     kernel = convolution.window.kernel
     self.algorithm = algorithm
-    self.engine = engine
     layout = WeightLayout(
       engine, depth: together * inputs * (algorithm.tile == nil ? kernel * kernel : 1),
       columns: together * outputs)
@@ -53,7 +51,9 @@ struct FilterBank {
 
   /// How they lie where they can stay bfloat16, group after group: where they are multiplied as they are.
   var bfloat16Layout: WeightLayout? {
-    guard engine == .native, together == 1, algorithm == .direct || algorithm == .im2col else { return nil }
+    guard layout.engine == .native, together == 1, algorithm == .direct || algorithm == .im2col else {
+      return nil
+    }
     var layout = layout
     layout.isBFloat16 = true
     return layout

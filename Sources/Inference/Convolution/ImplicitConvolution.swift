@@ -24,7 +24,7 @@ enum ImplicitConvolution {
       input = ConstantFloats(padded)
     }
     let rows = data.images * geometry.outHeight
-    let rowsOfTask = max(1, rows / (pass.threads * tasksOfThread))
+    let rowsOfTask = max(1, rows / (pass.threads * MatrixBlocks.tasksOfThread))
     pass.crew.run(tasks: (rows + rowsOfTask - 1) / rowsOfTask) { task, _ in
       for row in task * rowsOfTask..<min(rows, (task + 1) * rowsOfTask) {
         let (image, y) = row.quotientAndRemainder(dividingBy: geometry.outHeight)
@@ -37,9 +37,6 @@ enum ImplicitConvolution {
       }
     }
   }
-
-  /// So that a thread that is held up leaves its share to the others.
-  private static let tasksOfThread = 4
 
   /// Floats of scratch that a step needs.
   static func scratchCount(_ geometry: ConvolutionGeometry, images: Int) -> Int {

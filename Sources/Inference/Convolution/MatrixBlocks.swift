@@ -34,7 +34,7 @@ struct MatrixBlocks {
   /// With more rows, what a block writes would leave the cache before the next layer reads it.
   private static let mostNativeRows = 384
   /// Tasks for each thread, so that one that is held up leaves its share to the others.
-  private static let tasksOfThread = 4
+  static let tasksOfThread = 4
   /// Panels of a task: with fewer, fetching the left matrix would not pay.
   private static let fewestPanels = 2
 
