@@ -14,7 +14,7 @@
 /// | `inflatedPickleRatio` | 64 | 5-10 |
 /// | `stateDictExpansion` | 16 tensors named for each object of the pickle (modules may share modules) | 1 |
 /// | `nameBytes` | 4 MiB for the names of a state dict, or 32 bytes for each object of the pickle if that is more | 300 kB |
-/// | `walkedValues` | 50,000 values looked at in a pickle, or one for every four bytes that its objects take in memory if that is more | 50,000 |
+/// | `walkedValues` | 50,000 values looked at in a pickle, or one for every eight bytes that its objects take in memory if that is more | 50,000 |
 /// | `tensorDimensions` | 64 (PyTorch's own bound) | 8 |
 /// | `inflationRatio` | 1,032 (deflate's own bound, for the allocation made before inflating) | – |
 /// | `checkedInflationBase` | 256 MiB inflated for the checksums of records that nothing has read, or `checkedInflationRatio` times the file's size if that is more | 0 |
@@ -109,7 +109,7 @@ public struct Limits: Sendable {
   }
 
   /// The values that may be looked at in a pickle whose objects take `memory` bytes.
-  package func looks(forMemory memory: Int) -> Int { max(walkedValues, memory / 4) }
+  package func looks(forMemory memory: Int) -> Int { max(walkedValues, memory / 8) }
 
   /// The memory that the objects of a pickle in a file of `byteCount` bytes may take.
   package func pickleMemory(forFileOf byteCount: Int) -> Int {
