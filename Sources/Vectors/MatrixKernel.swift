@@ -62,6 +62,15 @@ public enum MatrixKernel {
   @inlinable @inline(__always)
   public static func tileRows<V: FloatVector>(_: V.Type) -> Int { V.scalarCount == 16 ? 14 : 6 }
 
+  /// Rows of the tiles that share what is left.
+  @inlinable @inline(__always)
+  static func mostOfRest<V: FloatVector>(_: V.Type) -> Int { V.scalarCount == 16 ? 7 : 6 }
+
+  /// Rows that begin a multiple of 4 KiB apart lie in the same set of a first cache, which holds 8 or 12 lines: those of
+  /// a tile of 14 would push each other out. In Floats, less one.
+  @inlinable @inline(__always)
+  static var setsOfCache: Int { 1023 }
+
   /// How much of the depth is taken at once: the part of a panel is then in cache for all rows, and
   /// the part of the left matrix for all panels. Sums wait in the target for the next part.
   @inlinable @inline(__always)
@@ -153,12 +162,13 @@ public enum MatrixKernel {
       ahead &+= P.rowWords
       row &+= R.rows
     }
-    if tileRows(V.self) == 14 {
-      while row &+ 14 <= rows { tile(FourteenRows<V>.self) }
-      if row &+ 7 <= rows { tile(SevenRows<V>.self) }
+    if tileRows(V.self) == 14, stride & setsOfCache != 0 {
+      // Of 15 and 16 rows, three tiles are better than a large one and one of a row or two.
+      while rows &- row == 14 || rows &- row > 16 { tile(FourteenRows<V>.self) }
     }
     let rest = rows &- row
-    let tiles = max(1, (rest &+ 5) / 6)
+    let most = mostOfRest(V.self)
+    let tiles = max(1, (rest &+ most &- 1) / most)
     var (rowsOfTile, larger) = rest.quotientAndRemainder(dividingBy: tiles)
     rowsOfTile &+= 1
     while row < rows {
@@ -170,6 +180,7 @@ public enum MatrixKernel {
       case 3: tile(ThreeRows<V>.self)
       case 4: tile(FourRows<V>.self)
       case 5: tile(FiveRows<V>.self)
+      case 7 where mostOfRest(V.self) == 7: tile(SevenRows<V>.self)
       default: tile(SixRows<V>.self)
       }
     }
