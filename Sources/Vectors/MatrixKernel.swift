@@ -71,6 +71,10 @@ public enum MatrixKernel {
   @inlinable @inline(__always)
   static var setsOfCache: Int { 1023 }
 
+  /// How far ahead the rows of the left matrix are asked for: two lines.
+  @inlinable @inline(__always)
+  static var linesAhead: Int { 32 }
+
   /// How much of the depth is taken at once: the part of a panel is then in cache for all rows, and
   /// the part of the left matrix for all panels. Sums wait in the target for the next part.
   @inlinable @inline(__always)
@@ -104,30 +108,32 @@ public enum MatrixKernel {
           bias: isLast ? bias : nil, bounds: isLast ? bounds : .none)
         multiplyPart(
           P.self, left + k, leftStride, rows, depthHere, segment: depth, segmentStride,
-          weights + k &* P.rowWords, panelStride: depthOfAll &* P.rowWords, columns, result, scratch)
+          weights + k &* P.rowWords, panelStride: depthOfAll &* P.rowWords,
+          nextPart: (isLast ? 0 &- k : depthHere) &* P.rowWords, columns, result, scratch)
         k &+= depthHere
       } while k < depthOfAll
     }
   }
 
-  /// A part of the depth: panel after panel.
+  /// A part of the depth: panel after panel. The first of the next part comes `nextPart` floats after this one's.
   @inlinable @inline(__always)
   static func multiplyPart<P: PanelFormat>(
     _: P.Type, _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, segment: Int,
-    _ segmentStride: Int, _ weights: ConstantFloats, panelStride: Int, _ columns: Int, _ result: PanelResult,
-    _ scratch: Floats
+    _ segmentStride: Int, _ weights: ConstantFloats, panelStride: Int, nextPart: Int, _ columns: Int,
+    _ result: PanelResult, _ scratch: Floats
   ) {
     let width = panelColumns(P.Vector.self)
     var column = 0
     var panel = weights
     while column &+ width <= columns {
+      let next = column &+ width < columns ? panelStride : (weights - panel) &+ nextPart
       if P.isScaled {
         multiplyPanel(
-          P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: panelStride,
+          P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: next,
           ScaledPanel<P.Vector>(result.advanced(by: column)))
       } else {
         multiplyPanel(
-          P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: panelStride,
+          P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: next,
           WholePanel<P.Vector>(result.advanced(by: column)))
       }
       column &+= width
@@ -135,7 +141,7 @@ public enum MatrixKernel {
     }
     if column < columns {
       multiplyPanel(
-        P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: 0,
+        P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: (weights - panel) &+ nextPart,
         PartOfPanel<P.Vector>(result.advanced(by: column), columns: columns &- column, scratch: scratch))
     }
   }
@@ -196,13 +202,20 @@ public enum MatrixKernel {
   ) where E.Vector == R.Vector, P.Vector == R.Vector {
     let width = P.rowWords
     var sums = R(edge, start)
+    // The next tile's sums begin with what is there, or are written over it.
+    edge.fetch(start &+ R.rows &* edge.stride, rows: R.rows)
     var k = 0
+    var fetched = P.hasSegments ? depth : 0
     var a = left
     var b = panel
     while k < depth {
       let next = b + ahead
       cpu_prefetch(next)
       if width > 16 { cpu_prefetch(next + 16) }
+      if k >= fetched {
+        sums.fetch(a + (k &+ linesAhead), stride: stride)
+        fetched &+= 16
+      }
       let end = min(k &+ period, depth)
       while k < end {
         let (b0, b1) = P.load(b)

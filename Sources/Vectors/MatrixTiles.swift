@@ -1,6 +1,8 @@
 // The tiles of a matrix product: the sums of their rows, which stay in registers, and what is done with them at the end.
 // `MatrixKernel` has the loops.
 
+public import CCPU
+
 /// The sums of some rows of a tile: two vectors a row.
 ///
 /// The number of rows is part of the type, so that every sum is a variable of its own, in a register.
@@ -11,6 +13,8 @@ public protocol RowSums {
   init<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
   /// Adds `a[row · stride] · (b0, b1)` to the sums of each row.
   mutating func add(_ a: ConstantFloats, stride: Int, _ b0: Vector, _ b1: Vector)
+  /// Asks for a line of each row.
+  func fetch(_ a: ConstantFloats, stride: Int)
   /// Finishes and writes each row; that of the first begins `start` after the target's.
   func write<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector
 }
@@ -33,6 +37,9 @@ public struct OneRow<Vector: FloatVector>: RowSums {
     s0 = s0.addingProductFast(factor, b0)
     s1 = s1.addingProductFast(factor, b1)
   }
+
+  @inlinable @inline(__always)
+  public func fetch(_ a: ConstantFloats, stride: Int) { cpu_prefetch_first(a) }
 
   @inlinable @inline(__always)
   public func write<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == Vector {
@@ -60,6 +67,12 @@ public struct RowsOf<A: RowSums, B: RowSums>: RowSums where A.Vector == B.Vector
   }
 
   @inlinable @inline(__always)
+  public func fetch(_ a: ConstantFloats, stride: Int) {
+    first.fetch(a, stride: stride)
+    second.fetch(a + A.rows &* stride, stride: stride)
+  }
+
+  @inlinable @inline(__always)
   public func write<E: TileEdge>(_ edge: E, _ start: Int) where E.Vector == A.Vector {
     first.write(edge, start)
     second.write(edge, start &+ A.rows &* edge.stride)
@@ -81,6 +94,8 @@ public protocol TileEdge {
   var stride: Int { get }
   /// What a row's sums begin with, `start` after the target's beginning.
   func initial(_ start: Int) -> (Vector, Vector)
+  /// Asks for what rows begin with, or else for where they are written; the first of them begins at `start`.
+  func fetch(_ start: Int, rows: Int)
   /// Writes one row's sums.
   func write(_ s0: Vector, _ s1: Vector, _ start: Int)
 }
@@ -147,6 +162,16 @@ public struct WholePanel<Vector: FloatVector>: TileEdge {
   }
 
   @inlinable @inline(__always)
+  public func fetch(_ start: Int, rows: Int) {
+    var line = (initial ?? ConstantFloats(target)) + start
+    for _ in 0..<rows {
+      cpu_prefetch(line)
+      if Vector.scalarCount > 8 { cpu_prefetch(line + 16) }
+      line += stride
+    }
+  }
+
+  @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
     (s0 + bias0).atLeast(floor).atMost(ceiling).store(target + start)
     (s1 + bias1).atLeast(floor).atMost(ceiling).store(target + start + Vector.scalarCount)
@@ -171,6 +196,9 @@ public struct ScaledPanel<Vector: FloatVector>: TileEdge {
 
   @inlinable @inline(__always)
   public func initial(_ start: Int) -> (Vector, Vector) { (Vector(repeating: 0), Vector(repeating: 0)) }
+
+  @inlinable @inline(__always)
+  public func fetch(_ start: Int, rows: Int) { panel.fetch(start, rows: rows) }
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
@@ -198,6 +226,9 @@ public struct PartOfPanel<Vector: FloatVector>: TileEdge {
 
   @inlinable @inline(__always)
   public func initial(_ start: Int) -> (Vector, Vector) { (Vector(repeating: 0), Vector(repeating: 0)) }
+
+  @inlinable @inline(__always)
+  public func fetch(_ start: Int, rows: Int) {}
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {

@@ -70,7 +70,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// What a layer costs a thread, in multiplications of a matrix product that runs at full speed.
   ///
   /// A product of `rows` × `depth` with `depth` × `columns` costs `rows · depth · columns`, divided among
-  /// the threads, and on top as much as ``rowsOfWeights`` more rows, for the weights must come from memory,
+  /// the threads, but no less than ``rowsOfWeights`` rows would, for the weights come from memory meanwhile,
   /// which all threads share. That is why F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles
   /// for each of its 36 matrices. What is copied or transformed costs ``productsOfACopy`` an element, which
   /// is why layers of few channels gain less from Winograd.
@@ -97,15 +97,15 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     }
     let rowsOfThread = Double(products * rows) / Double(threads)
     let rowsOfWeights = ConvolutionAlgorithm.rowsOfWeights * Double(filterPoints)
-    let multiplied = Double(inputs * outputs / groups) * (rowsOfThread + rowsOfWeights)
+    let multiplied = Double(inputs * outputs / groups) * max(rowsOfThread, rowsOfWeights)
     let cost = multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
     return self == .winograd4 ? cost * ConvolutionAlgorithm.handicap : cost
   }
 
   /// Floats that stay in a core's second cache beside what is multiplied by them.
   private static let mostWeightsInCache = 48 * 1024
-  /// Measured on Zen 3: bringing the weights takes as long as multiplying about so many rows by them.
-  private static let rowsOfWeights = 8.0
+  /// Measured on Zen 4: bringing the weights takes as long as multiplying about so many rows by them.
+  private static let rowsOfWeights = 12.0
   /// Measured: an element takes about as long to be transformed as so many multiplications.
   private static let productsOfACopy = 6.0
   /// Measured on Zen 3 in MobileNetV2: without a matrix a multiplication takes a load of its own, and as long as
