@@ -68,7 +68,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Write several files of at most this size, such as 2GB or 500MiB, with an index beside them; safetensors and torch only.",
+      "Write several files whose tensors take at most this size, such as 2GB or 500MiB, with an index beside them; safetensors and torch only.",
       valueName: "size"))
   var shard: FileSize?
 

@@ -70,14 +70,15 @@ struct Features: ParsableCommand {
     guard let tensor = try rows.tensor() else { return }
     if writesArray {
       try tensor.writeNPY(to: output, replacing: force)
-      return
+    } else {
+      var stateDict = StateDict()
+      try stateDict.append(at, tensor)
+      var options = WriteOptions()
+      options.replacing = force
+      options.metadata = [("images", JSON.strings(paths).text())]
+      try stateDict.write(to: output, options: options)
     }
-    var stateDict = StateDict()
-    try stateDict.append(at, tensor)
-    var options = WriteOptions()
-    options.replacing = force
-    options.metadata = [("images", JSON.strings(paths).text())]
-    try stateDict.write(to: output, options: options)
+    if !photos.quiet { print("wrote  \(printable(output)): \(tensor.shape)") }
   }
 }
 

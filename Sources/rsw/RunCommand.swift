@@ -79,13 +79,20 @@ struct Run: ParsableCommand {
       } catch let error as CheckpointError {
         throw error.inFile(model)  // weights are read when they are needed
       }
-      if at.count > 1 {
-        try writeFeatures(results)
-        return
+      if let output {
+        if at.count > 1 {
+          try writeFeatures(results)
+        } else {
+          try results[0].writeNPY(to: output, replacing: force)
+        }
+        // What follows may be meant for another program.
+        if top == nil, !json {
+          let shapes = results.map { "\($0.shape)" }.joined(separator: ", ")
+          print("wrote  \(printable(output)): \(shapes)")
+        }
       }
-      let logits = results[0]
-      if let output { try logits.writeNPY(to: output, replacing: force) }
       if !at.isEmpty { return }
+      let logits = results[0]
       if network.architecture.classes == nil {
         if output == nil {
           print("features of shape \(logits.shape): the model has no classifier; --output writes them")

@@ -123,12 +123,11 @@ struct Verify: ParsableCommand {
         _ = try ResNet(recognition)
         return recognition.checks()
       } catch {
-        let problem = (error as? LoadError)?.report.firstProblem ?? "\(error)"
         return [
           .init(
             "network", count: recognition.stateDict.count, unit: "tensors",
             outcome: "not those of the \(recognition.architecture) that they look like",
-            findings: [.init(.failure, nil, problem)])
+            findings: [.init(.failure, nil, error.report.firstProblem ?? "\(error)")])
         ] + recognition.checks()
       }
     }

@@ -14,7 +14,7 @@ import Testing
     let folder = try TemporaryFolder()
     let path = folder.path("report.html")
     let outcome = try Tool.run(["report", model, "-o", path, "--repeat", "1"] + options)
-    #expect(outcome.status == 0 && outcome.output.isEmpty, "\(outcome.errors)")
+    #expect(outcome.status == 0 && outcome.output.hasPrefix("wrote  \(path): "), "\(outcome.errors)")
     #expect(folder.contents == ["report.html"])
     return try String(contentsOfFile: path, encoding: .utf8)
   }

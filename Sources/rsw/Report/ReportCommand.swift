@@ -86,6 +86,7 @@ struct Report: ParsableCommand {
         let page = Bytes(Array(try page().html.text.utf8))
         try file.write(page, at: 0)
         try file.commit()
+        print("wrote  \(printable(output)): \(byteSize(page.count))")
       } catch {
         file.discard()
         throw error
