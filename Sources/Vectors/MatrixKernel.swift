@@ -141,7 +141,8 @@ public enum MatrixKernel {
     }
     if column < columns {
       multiplyPanel(
-        P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: (weights - panel) &+ nextPart,
+        P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel,
+        next: (weights - panel) &+ nextPart,
         PartOfPanel<P.Vector>(result.advanced(by: column), columns: columns &- column, scratch: scratch))
     }
   }

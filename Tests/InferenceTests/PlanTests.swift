@@ -222,7 +222,7 @@ import Testing
     #expect(try algorithm(7, 512, batch: 16) == "winograd4")
     #expect(try algorithm(56, 128, stride: 2) == "winogradStrided2")
     #expect(try algorithm(28, 256, stride: 2, .strict) == "winogradStrided2", "is as exact as F(2×2)")
-    #expect(try algorithm(14, 512, stride: 2) == "winogradStrided2", "though of 4 × 4 tiles a quarter lies outside")
+    #expect(try algorithm(14, 512, stride: 2) == "winogradStrided2")
     #expect(try algorithm(56, 144, groups: 144) == "depthwise")
     #expect(try algorithm(56, 144, kernel: 5, groups: 144) == "depthwise")
     #expect(try algorithm(56, 128, groups: 32) != "depthwise", "4 channels a group")
