@@ -104,8 +104,8 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 
   /// Floats that stay in a core's second cache beside what is multiplied by them.
   private static let mostWeightsInCache = 48 * 1024
-  /// Measured on Zen 4 and Zen 3: bringing the weights takes as long as multiplying about so many rows by them.
-  private static let rowsOfWeights = VectorKernels.chosen.width >= 16 ? 9.0 : 12.0
+  /// Bringing the weights takes as long as multiplying about so many rows by them. Measured: 9 on Zen 4, whose memory is fast.
+  private static let rowsOfWeights = 12.0
   /// Measured: an element takes about as long to be transformed as so many multiplications.
   private static let productsOfACopy = 6.0
   /// Measured on Zen 3 in MobileNetV2: without a matrix a multiplication takes a load of its own, and as long as
