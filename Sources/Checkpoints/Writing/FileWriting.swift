@@ -136,8 +136,11 @@ extension PlannedFile {
   fileprivate func write(
     to output: OutputFile, _ progress: @escaping @Sendable (_ done: Int) -> Void
   ) throws(CheckpointError) {
-    let (checksums, framing) = try PieceCopy.run(layout, to: output, progress)
-    for (offset, bytes) in framing + layout.framing(checksums) { try output.write(bytes, at: offset) }
+    var (checksums, framing) = try PieceCopy.run(layout, to: output, progress)
+    framing += layout.framing(checksums)
+    // A file with a byte outside of the room made for it is sent to the disk whole when it replaces another one (ext4).
+    try output.reserve(framing.reduce(0) { max($0, $1.offset + $1.bytes.count) })
+    for (offset, bytes) in framing { try output.write(bytes, at: offset) }
   }
 
   /// Opens what was written, and finds every name, type and shape, and every tensor in its place. What lies there was
