@@ -74,7 +74,8 @@ struct List: ParsableCommand {
     guard scales <= List.mostScales else {
       throw CheckpointError(
         .limitExceeded,
-        "has \(scales) scales, more than can be listed in JSON. List it without --json.")
+        "has \(scales) scales, more than can be listed in JSON. List it without --json."
+      ).inFile(file)
     }
     let tensors: [JSON] = stateDict.map { name, tensor in
       .object(

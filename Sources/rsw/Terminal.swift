@@ -56,12 +56,11 @@ enum Terminal {
 
   /// Runs a command's work; an error becomes a message and an exit code.
   static func reporting(_ work: () throws -> Void) throws {
+    var status: ExitCode?
     do {
       try work()
-      try endOutput()
     } catch let error as ExitCode {
-      try endOutput()
-      throw error
+      status = error
     } catch let error as CheckpointError {
       note("rsw: \(error)")
       switch error.code {
@@ -76,6 +75,8 @@ enum Terminal {
       note("rsw: \(error)")
       throw ExitCode(EX_DATAERR)
     }
+    try endOutput()
+    if let status { throw status }
   }
 
   /// Whether progress may be drawn.
