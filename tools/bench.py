@@ -40,6 +40,12 @@ CELLS = [
     for batch in (1, 16)
     for threads in (1, 2)
 ]
+# Deeper and wider ones
+LARGE_CELLS = [
+    (variant, 1, threads)
+    for variant in ("resnet101", "resnet152", "resnext50_32x4d", "wide_resnet50_2")
+    for threads in (1, 2)
+]
 # Passes a turn, by batch size
 PASSES = {1: 4, 16: 1}
 
@@ -500,6 +506,7 @@ def run_all(rsw, rounds, only):
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder))
         cells = CELLS if only in (None, "forward") else []
+        cells = cells + (LARGE_CELLS if only in (None, "large") else [])
         cells = cells + (MOBILENET_CELLS if only in (None, "mobilenet") else [])
         files.make(rsw, [variant for variant, _, _ in cells])
         surroundings = environment(rsw, files)
@@ -522,7 +529,8 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=7, help="turns per contender (default: 7)")
     only = parser.add_mutually_exclusive_group()
     for name, what in (
-        ("forward", "passes of ResNets"),
+        ("forward", "passes of ResNet-18 and ResNet-50"),
+        ("large", "passes of deeper and wider ResNets"),
         ("mobilenet", "passes of MobileNetV2, the network of Examples/MobileNetV2"),
         ("files", "opening, converting and checking files"),
         ("photos", "photos to classes"),
