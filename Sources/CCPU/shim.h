@@ -5,7 +5,7 @@
 /// Asks for the cache line at `address` to be brought into the second cache. Any address will do.
 static inline void cpu_prefetch(const void *address) { __builtin_prefetch(address, 0, 2); }
 
-/// Asks for it to be brought into the first cache.
+/// The same for the first cache.
 static inline void cpu_prefetch_first(const void *address) { __builtin_prefetch(address, 0, 3); }
 
 #if defined(__linux__)

@@ -67,9 +67,9 @@ public enum MatrixKernel {
   static func mostOfRest<V: FloatVector>(_: V.Type) -> Int { V.scalarCount == 16 ? 7 : 6 }
 
   /// Rows that begin a multiple of 4 KiB apart lie in the same set of a first cache, which holds 8 or 12 lines: those of
-  /// a tile of 14 would push each other out. In Floats, less one.
+  /// a tile of 14 would push each other out. In Floats.
   @inlinable @inline(__always)
-  static var setsOfCache: Int { 1023 }
+  static var sameSet: Int { 1024 }
 
   /// How far ahead the rows of the left matrix are asked for: two lines.
   @inlinable @inline(__always)
@@ -169,7 +169,7 @@ public enum MatrixKernel {
       ahead &+= P.rowWords
       row &+= R.rows
     }
-    if tileRows(V.self) == 14, stride & setsOfCache != 0 {
+    if tileRows(V.self) == 14, stride % sameSet != 0 {
       // Of 15 and 16 rows, three tiles are better than a large one and one of a row or two.
       while rows &- row == 14 || rows &- row > 16 { tile(FourteenRows<V>.self) }
     }
