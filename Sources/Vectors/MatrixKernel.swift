@@ -62,9 +62,11 @@ public enum MatrixKernel {
   @inlinable @inline(__always)
   public static func tileRows<V: FloatVector>(_: V.Type) -> Int { V.scalarCount == 16 ? 14 : 6 }
 
-  /// Rows of the tiles that share what is left.
+  /// Rows of the tiles that share what is left, which `stride` lies between: see ``sameSet``.
   @inlinable @inline(__always)
-  static func mostOfRest<V: FloatVector>(_: V.Type) -> Int { V.scalarCount == 16 ? 7 : 6 }
+  static func mostOfRest<V: FloatVector>(_: V.Type, stride: Int) -> Int {
+    V.scalarCount == 16 ? (stride % sameSet == 0 ? 7 : 8) : 6
+  }
 
   /// Rows that begin a multiple of 4 KiB apart lie in the same set of a first cache, which holds 8 or 12 lines: those of
   /// a tile of 14 would push each other out. In Floats.
@@ -88,11 +90,13 @@ public enum MatrixKernel {
   ///   - scale: one for each column, where the format has it.
   ///   - bias: one for each column, or nil for zeros.
   ///   - target: its rows begin `stride` apart, and so do those of `residual`, which may be the target.
+  ///   - following: the weights of the next product, which are asked for meanwhile.
   @inlinable @inline(__always)
   public static func multiply<P: PanelFormat>(
     _: P.Type, _ left: ConstantFloats, leftStride: Int, rows: Int, depth: Int, segments: Int = 1,
     segmentStride: Int = 0, weights: ConstantFloats, columns: Int, scale: ConstantFloats? = nil,
-    bias: ConstantFloats?, residual: ConstantFloats?, bounds: Bounds, to target: Floats, stride: Int
+    bias: ConstantFloats?, residual: ConstantFloats?, bounds: Bounds, to target: Floats, stride: Int,
+    following: ConstantFloats
   ) {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { scratch in
       guard let scratch = scratch.baseAddress else { return }
@@ -109,24 +113,25 @@ public enum MatrixKernel {
         multiplyPart(
           P.self, left + k, leftStride, rows, depthHere, segment: depth, segmentStride,
           weights + k &* P.rowWords, panelStride: depthOfAll &* P.rowWords,
-          nextPart: (isLast ? 0 &- k : depthHere) &* P.rowWords, columns, result, scratch)
+          following: isLast ? following : weights + (k &+ depthHere) &* P.rowWords, columns, result, scratch)
         k &+= depthHere
       } while k < depthOfAll
     }
   }
 
-  /// A part of the depth: panel after panel. The first of the next part comes `nextPart` floats after this one's.
+  /// A part of the depth: panel after panel, and the one that comes after the last of them is at `following`.
   @inlinable @inline(__always)
   static func multiplyPart<P: PanelFormat>(
     _: P.Type, _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, segment: Int,
-    _ segmentStride: Int, _ weights: ConstantFloats, panelStride: Int, nextPart: Int, _ columns: Int,
+    _ segmentStride: Int, _ weights: ConstantFloats, panelStride: Int, following: ConstantFloats,
+    _ columns: Int,
     _ result: PanelResult, _ scratch: Floats
   ) {
     let width = panelColumns(P.Vector.self)
     var column = 0
     var panel = weights
     while column &+ width <= columns {
-      let next = column &+ width < columns ? panelStride : (weights - panel) &+ nextPart
+      let next = column &+ width < columns ? panelStride : following - panel
       if P.isScaled {
         multiplyPanel(
           P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel, next: next,
@@ -142,7 +147,7 @@ public enum MatrixKernel {
     if column < columns {
       multiplyPanel(
         P.self, left, leftStride, rows, depth, segment: segment, segmentStride, panel,
-        next: (weights - panel) &+ nextPart,
+        next: following - panel,
         PartOfPanel<P.Vector>(result.advanced(by: column), columns: columns &- column, scratch: scratch))
     }
   }
@@ -170,11 +175,11 @@ public enum MatrixKernel {
       row &+= R.rows
     }
     if tileRows(V.self) == 14, stride % sameSet != 0 {
-      // Of 15 and 16 rows, three tiles are better than a large one and one of a row or two.
+      // Of 15 and 16 rows, two smaller tiles are better than a large one and one of a row or two.
       while rows &- row == 14 || rows &- row > 16 { tile(FourteenRows<V>.self) }
     }
     let rest = rows &- row
-    let most = mostOfRest(V.self)
+    let most = mostOfRest(V.self, stride: stride)
     let tiles = max(1, (rest &+ most &- 1) / most)
     var (rowsOfTile, larger) = rest.quotientAndRemainder(dividingBy: tiles)
     rowsOfTile &+= 1
@@ -187,7 +192,8 @@ public enum MatrixKernel {
       case 3: tile(ThreeRows<V>.self)
       case 4: tile(FourRows<V>.self)
       case 5: tile(FiveRows<V>.self)
-      case 7 where mostOfRest(V.self) == 7: tile(SevenRows<V>.self)
+      case 7 where V.scalarCount == 16: tile(SevenRows<V>.self)
+      case 8 where V.scalarCount == 16: tile(EightRows<V>.self)
       default: tile(SixRows<V>.self)
       }
     }

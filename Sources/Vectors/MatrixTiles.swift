@@ -85,6 +85,7 @@ public typealias FourRows<V: FloatVector> = RowsOf<TwoRows<V>, TwoRows<V>>
 public typealias FiveRows<V: FloatVector> = RowsOf<ThreeRows<V>, TwoRows<V>>
 public typealias SixRows<V: FloatVector> = RowsOf<ThreeRows<V>, ThreeRows<V>>
 public typealias SevenRows<V: FloatVector> = RowsOf<FourRows<V>, ThreeRows<V>>
+public typealias EightRows<V: FloatVector> = RowsOf<FourRows<V>, FourRows<V>>
 public typealias FourteenRows<V: FloatVector> = RowsOf<SevenRows<V>, SevenRows<V>>
 
 /// What the sums of a row begin with, what is done with them, and where they go.

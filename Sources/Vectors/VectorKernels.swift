@@ -86,21 +86,22 @@ public final class VectorKernels: Sendable {
     @Sendable (
       _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ weights: ConstantFloats,
       _ columns: Int, _ bias: ConstantFloats?, _ residual: ConstantFloats?, _ bounds: Bounds,
-      _ target: Floats, _ stride: Int
+      _ target: Floats, _ stride: Int, _ following: ConstantFloats
     ) -> Void
   /// ``MatrixKernel``'s `multiply` with ``FloatPanelsOfSegments``.
   public let multiplySegments:
     @Sendable (
       _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ segments: Int,
       _ segmentStride: Int, _ weights: ConstantFloats, _ columns: Int, _ bias: ConstantFloats?,
-      _ residual: ConstantFloats?, _ bounds: Bounds, _ target: Floats, _ stride: Int
+      _ residual: ConstantFloats?, _ bounds: Bounds, _ target: Floats, _ stride: Int,
+      _ following: ConstantFloats
     ) -> Void
   /// ``MatrixKernel``'s `multiply` with ``BFloat16Panels``.
   public let multiplyBFloat16:
     @Sendable (
       _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ depth: Int, _ weights: ConstantFloats,
       _ columns: Int, _ scale: ConstantFloats, _ bias: ConstantFloats?, _ residual: ConstantFloats?,
-      _ bounds: Bounds, _ target: Floats, _ stride: Int
+      _ bounds: Bounds, _ target: Floats, _ stride: Int, _ following: ConstantFloats
     ) -> Void
 
   /// ``DepthwiseKernel/run(_:_:)``.
@@ -150,18 +151,18 @@ public final class VectorKernels: Sendable {
     multiply = {
       MatrixKernel.multiply(
         FloatPanels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, weights: $4, columns: $5, bias: $6,
-        residual: $7, bounds: $8, to: $9, stride: $10)
+        residual: $7, bounds: $8, to: $9, stride: $10, following: $11)
     }
     multiplySegments = {
       MatrixKernel.multiply(
         FloatPanelsOfSegments<V>.self, $0, leftStride: $1, rows: $2, depth: $3, segments: $4,
         segmentStride: $5, weights: $6, columns: $7, bias: $8, residual: $9, bounds: $10, to: $11,
-        stride: $12)
+        stride: $12, following: $13)
     }
     multiplyBFloat16 = {
       MatrixKernel.multiply(
         BFloat16Panels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, weights: $4, columns: $5,
-        scale: $6, bias: $7, residual: $8, bounds: $9, to: $10, stride: $11)
+        scale: $6, bias: $7, residual: $8, bounds: $9, to: $10, stride: $11, following: $12)
     }
     depthwise = { DepthwiseKernel.run(V.self, $0) }
     peak = { PeakKernel.run(V.self, rounds: $0, $1, to: $2) }

@@ -165,7 +165,7 @@ import Vectors
       ] {
         var target = [Float](repeating: 7, count: rows * stride)
         kernels.multiply(
-          left, leftStride, rows, depth, packed, columns, bias, residual, bounds, &target, stride)
+          left, leftStride, rows, depth, packed, columns, bias, residual, bounds, &target, stride, packed)
         let expected = target.indices.map { index -> Float in
           let (row, column) = (index / stride, index % stride)
           guard column < columns else { return 7 }  // what lies between the rows stays
@@ -182,7 +182,7 @@ import Vectors
         target.withUnsafeMutableBufferPointer { target in
           guard let start = target.baseAddress else { return }
           kernels.multiply(
-            left, leftStride, rows, depth, packed, columns, bias, start, bounds, start, stride)
+            left, leftStride, rows, depth, packed, columns, bias, start, bounds, start, stride, packed)
         }
         let inPlace = expected.indices.map { $0 % stride < columns ? expected[$0] : residual[$0] }
         check(target, inPlace, kernels, product + " added to where it goes", tolerance: 3e-6)
@@ -276,7 +276,7 @@ import Vectors
           guard let words = bytes.bindMemory(to: Float.self).baseAddress, let start = target.baseAddress
           else { return }
           kernels.multiplyBFloat16(
-            left, depth, rows, depth, words, columns, scale, bias, start, .relu, start, columns)
+            left, depth, rows, depth, words, columns, scale, bias, start, .relu, start, columns, words)
         }
       }
       let expected = target.indices.map { index -> Float in
@@ -310,7 +310,7 @@ import Vectors
       var target = [Float](repeating: .nan, count: rows * columns)
       kernels.multiplySegments(
         left, leftStride, rows, depth, segments, segmentStride, packed, columns, nil, nil, .none, &target,
-        columns)
+        columns, packed)
       let expected = target.indices.map { index -> Float in
         let (row, column) = (index / columns, index % columns)
         let sum = (0..<segments * depth).reduce(0.0) {

@@ -90,7 +90,9 @@ struct WinogradConvolution {
         let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
         transformInput(range, of: data, first: 0, to: v, pass.kernels, workers + worker * workerCount)
       }
-      pass.crew.run(tasks: points) { point, _ in multiply(point, tiles, v, m, pass, data) }
+      pass.crew.run(tasks: points) { point, _ in
+        multiply(point, then: (point + threads) % points, tiles, v, m, pass, data)
+      }
       pass.crew.run(tasks: tileTasks) { task, worker in
         let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
         transformOutput(range, m, first: 0, to: data, pass.kernels, workers + worker * workerCount)
@@ -102,24 +104,31 @@ struct WinogradConvolution {
         let own = workers + worker * workerCount
         let range = task * blockTiles..<min(tiles, (task + 1) * blockTiles)
         transformInput(range, of: data, first: range.lowerBound, to: v, pass.kernels, own)
-        for point in 0..<points { multiply(point, range.count, v, m, pass, data) }
+        for point in 0..<points {
+          multiply(point, then: (point + 1) % points, range.count, v, m, pass, data)
+        }
         transformOutput(range, m, first: range.lowerBound, to: data, pass.kernels, own)
       }
     }
   }
 
-  /// `M[point] = V[point] · U[point]` for a block.
+  /// `M[point] = V[point] · U[point]` for a block; `next` is the point that probably comes after it.
   private func multiply(
-    _ point: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ data: ConvolutionData
+    _ point: Int, then next: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ data: ConvolutionData
   ) {
     let layout = step.layout
+    func weights(of point: Int, group: Int) -> ConstantFloats {
+      ConstantFloats(data.weights.matrix.start)
+        + (group * tile.filterPoints + tile.filterPoint(point)) * layout.count
+    }
     for group in 0..<step.groups {
+      let isLast = group + 1 == step.groups
       MatrixProduct(
         rows: rows, columns: 0..<layout.columns,
         left: v + (point * inputStride + group * layout.depth), leftStride: step.geometry.inChannels,
-        weights: data.weights.matrix.start
-          + (group * tile.filterPoints + tile.filterPoint(point)) * layout.count, layout: layout,
+        weights: weights(of: point, group: group), layout: layout,
         target: m + (point * outputStride + group * layout.columns), stride: step.geometry.outChannels,
+        following: isLast ? weights(of: next, group: 0) : weights(of: point, group: group + 1),
         groups: data.groups
       )
       .run(pass.kernels)

@@ -51,6 +51,8 @@ struct MatrixProduct {
   let target: Floats
   /// From one row of the target to the next.
   let stride: Int
+  /// The weights that the same thread will multiply by next; nil for these again. Any address will do.
+  var following: ConstantFloats?
   /// The groups whose weights these are, where they must be kept apart.
   var groups: JoinedGroups?
 
@@ -61,20 +63,21 @@ struct MatrixProduct {
       return
     }
     let weights = weights + layout.place(columns.lowerBound)
+    let following = following ?? weights
     switch layout.engine {
     case .native:
       if let segments {
         kernels.multiplySegments(
           left, leftStride, rows, layout.depth / segments.count, segments.count, segments.stride, weights,
-          columns.count, bias, residual, bounds, target, stride)
+          columns.count, bias, residual, bounds, target, stride, following)
       } else if let scale {
         kernels.multiplyBFloat16(
           left, leftStride, rows, layout.depth, weights, columns.count, scale, bias, residual, bounds, target,
-          stride)
+          stride, following)
       } else {
         kernels.multiply(
-          left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, bounds, target, stride
-        )
+          left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, bounds, target, stride,
+          following)
       }
     case .blas:
       let residualIsInPlace = residual.map { $0 == ConstantFloats(target) } ?? false
