@@ -1,11 +1,15 @@
 // Our own threads. A forward pass is some sixty short steps, each split into tasks: handing those
 // out must cost a microsecond, not a trip through the system.
 //
-// One atomic word, the ticket, holds the number of the current step, how many tasks it has and
-// which is next. Taking a task is one atomic addition, and what comes back says which step it
-// belongs to, so a worker that wakes late can never run a task of a step that is over.
+// The tasks of a step are dealt out in stretches, one for each thread, and a thread that is done with its own takes
+// from the others'. So the same thread works on the same part of an image from step to step, and finds in its
+// own caches what it wrote: cores may have no cache in common.
 //
-//   ticket = [ step: 24 bits | tasks: 20 bits | next: 20 bits ]
+// One atomic word for each stretch, its ticket, holds the number of the current step, where the stretch ends and which
+// task is next. Taking a task is one atomic addition, and what comes back says which step it belongs to, so a
+// worker that wakes late can never run a task of a step that is over.
+//
+//   ticket = [ step: 24 bits | end: 20 bits | next: 20 bits ]
 //
 // Workers spin while a pass runs, and sleep between passes. One that wakes up on the caller's CPU leaves
 // it: the system may take a hundred milliseconds to see that another one is idle.
@@ -30,7 +34,7 @@ import Synchronization
 package final class ThreadPool: Sendable {
   /// The threads that work on a step, the caller among them.
   package let threadCount: Int
-  private let shared = Shared()
+  private let shared: Shared
 
   /// The pool with this many threads; there is one for each number, for the life of the process.
   package static func withThreads(_ count: Int) -> ThreadPool {
@@ -49,6 +53,7 @@ package final class ThreadPool: Sendable {
 
   private init(threadCount: Int) {
     self.threadCount = max(1, threadCount)
+    shared = Shared(threadCount: self.threadCount)
     for worker in 1..<self.threadCount { Shared.startWorker(worker, shared) }
   }
 
@@ -81,11 +86,18 @@ package final class ThreadPool: Sendable {
   }
 }
 
+/// The ticket of one stretch, on cache lines of its own.
+private struct Ticket: ~Copyable {
+  let word = Atomic<UInt64>(0)
+  private let rest: (SIMD8<UInt64>, SIMD8<UInt64>) = (.zero, .zero)
+}
+
 /// What the threads of a pool share. `job` is the only plain variable: the caller writes it before
-/// it publishes a ticket, and a worker reads it only after it took a task from that ticket, which
+/// it publishes tickets, and a worker reads it only after it took a task from one of them, which
 /// the caller waits for.
 private final class Shared: @unchecked Sendable {
-  private let ticket = Atomic<UInt64>(0)
+  private let threadCount: Int
+  private let tickets: UnsafeMutablePointer<Ticket>
   private let completed = Atomic<Int>(0)
   private var job: (Int, Int) -> Void = { _, _ in }
   private var step: UInt64 = 0
@@ -104,7 +116,10 @@ private final class Shared: @unchecked Sendable {
   private static let spinsBeforeSleep = 20_000
   private static let spinsBeforeMove = 1_000
 
-  init() {
+  init(threadCount: Int) {
+    self.threadCount = threadCount
+    tickets = .allocate(capacity: threadCount)
+    for thread in 0..<threadCount { (tickets + thread).initialize(to: Ticket()) }
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(wake, nil)
   }
@@ -142,21 +157,29 @@ private final class Shared: @unchecked Sendable {
     job = body
     completed.store(0, ordering: .relaxed)
     step &+= 1
-    ticket.store(step << (2 * Shared.fieldBits) | UInt64(tasks) << Shared.fieldBits, ordering: .releasing)
+    for thread in 0..<threadCount {
+      let (next, end) = (tasks * thread / threadCount, tasks * (thread + 1) / threadCount)
+      tickets[thread].word.store(
+        step << (2 * Shared.fieldBits) | UInt64(end) << Shared.fieldBits | UInt64(next), ordering: .releasing)
+    }
     while performTask(worker: 0) {}
     while completed.load(ordering: .acquiring) < tasks {}
   }
 
   // MARK: Everyone's side
 
-  /// Takes the next task, if there is one, and performs it.
+  /// Takes the next task, the worker's own before the others', if there is one, and performs it.
   private func performTask(worker: Int) -> Bool {
-    guard Shared.hasTask(ticket.load(ordering: .relaxed)) else { return false }
-    let taken = ticket.add(1, ordering: .acquiringAndReleasing).oldValue
-    guard Shared.hasTask(taken) else { return false }
-    job(Int(taken & Shared.fieldMask), worker)
-    completed.add(1, ordering: .acquiringAndReleasing)
-    return true
+    for distance in 0..<threadCount {
+      let thread = worker + distance < threadCount ? worker + distance : worker + distance - threadCount
+      guard Shared.hasTask(tickets[thread].word.load(ordering: .relaxed)) else { continue }
+      let taken = tickets[thread].word.add(1, ordering: .acquiringAndReleasing).oldValue
+      guard Shared.hasTask(taken) else { continue }
+      job(Int(taken & Shared.fieldMask), worker)
+      completed.add(1, ordering: .acquiringAndReleasing)
+      return true
+    }
+    return false
   }
 
   private static func hasTask(_ ticket: UInt64) -> Bool {

@@ -16,6 +16,9 @@
 
 import Vectors
 
+/// A task is a block of tiles and a part of the output channels: transformed, multiplied and transformed back by one
+/// thread. Where there are fewer tiles than threads could share, they share the channels. Each of them transforms the
+/// tiles for itself then, which takes less time than fetching what another one transformed.
 struct WinogradConvolution {
   private let step: ConvolutionStep
   private let threads: Int
@@ -24,15 +27,25 @@ struct WinogradConvolution {
   private let tilesDown: Int
   /// Tiles of all images.
   private let tiles: Int
-  /// Tiles that are transformed, multiplied and transformed back before the next ones.
   private let blockTiles: Int
-  /// Whether a block is all threads' work, or each thread has blocks of its own.
-  private let blocksAreShared: Bool
+  private let parts: [Part]
+
+  /// Channels that are computed together.
+  private struct Part {
+    let groups: Range<Int>
+    /// Columns of each group's weights.
+    let columns: Range<Int>
+    /// The channels of all groups.
+    let inputs: Range<Int>
+    let outputs: Range<Int>
+  }
 
   /// A worker's transformed tiles and products should stay in its cache, in Floats.
   private static let blockBudget = 512 * 1024
   /// With fewer tiles a block, OpenBLAS spends its time on packing the weights.
   private static let fewestTiles = 32
+  /// Parts for each thread, so that one that is held up leaves its share to the others.
+  private static let partsOfThread = 2
 
   /// nil if the step is computed in another way.
   init?(_ step: ConvolutionStep, images: Int, threads: Int) {
@@ -47,13 +60,32 @@ struct WinogradConvolution {
 
     let floatsOfTile = tile.points * (geometry.inChannels + geometry.outChannels)
     let most = max(WinogradConvolution.fewestTiles, WinogradConvolution.blockBudget / floatsOfTile)
-    blocksAreShared = tiles < threads * WinogradConvolution.fewestTiles
-    if blocksAreShared {
-      blockTiles = max(1, tiles)
-    } else {
-      let blocks = (tiles + most - 1) / most
-      let evened = (blocks + threads - 1) / threads * threads
-      blockTiles = (tiles + evened - 1) / evened
+    var blocks = max(1, (tiles + most - 1) / most)
+    var partCount = 1
+    if tiles >= threads * WinogradConvolution.fewestTiles {
+      blocks = (blocks + threads - 1) / threads * threads
+    } else if threads > 1 {
+      partCount = (threads * WinogradConvolution.partsOfThread + blocks - 1) / blocks
+    }
+    blockTiles = max(1, (tiles + blocks - 1) / blocks)
+    parts = WinogradConvolution.parts(of: step, count: partCount)
+  }
+
+  /// At most `count` parts: some groups each or, of a single one, some panels of the weights.
+  private static func parts(of step: ConvolutionStep, count: Int) -> [Part] {
+    let (layout, groups) = (step.layout, step.groups)
+    let size = groups > 1 ? 1 : layout.panelColumns
+    let units = groups > 1 ? groups : (layout.columns + size - 1) / size
+    let count = min(count, units)
+    return (0..<count).map { index in
+      let (first, end) = (index * units / count * size, (index + 1) * units / count * size)
+      let (ownGroups, columns) =
+        groups > 1 ? (first..<end, 0..<layout.columns) : (0..<1, first..<min(end, layout.columns))
+      return Part(
+        groups: ownGroups, columns: columns,
+        inputs: ownGroups.lowerBound * layout.depth..<ownGroups.upperBound * layout.depth,
+        outputs: ownGroups.lowerBound * layout.columns + columns.lowerBound
+          ..< (ownGroups.upperBound - 1) * layout.columns + columns.upperBound)
     }
   }
 
@@ -64,71 +96,70 @@ struct WinogradConvolution {
   /// From one element's matrix to the next: an odd number of cache lines, as a power of two would
   /// put the same tile of every matrix into one set of the cache.
   private func planeStride(_ channels: Int) -> Int { (blockTiles * channels + 31) / 32 * 32 + 16 }
-  private var inputStride: Int { planeStride(step.geometry.inChannels) }
-  private var outputStride: Int { planeStride(step.geometry.outChannels) }
+  private var inputStride: Int { planeStride(parts.reduce(0) { max($0, $1.inputs.count) }) }
+  private var outputStride: Int { planeStride(parts.reduce(0) { max($0, $1.outputs.count) }) }
 
-  /// V and M of a block.
-  private var blockCount: Int { points * (inputStride + outputStride) }
-  /// What each worker needs for itself: vectors of a transform, a pixel of zeros in place of the padding,
-  /// and one that takes what lies beyond the image.
+  /// What a worker needs: V and M of a task, vectors of a transform, and a pixel of zeros in place of the padding, which
+  /// takes what lies beyond the image too.
   private var workerCount: Int {
-    points * 16 + (max(step.geometry.inChannels, step.geometry.outChannels) + 15) / 16 * 16
+    points * (inputStride + outputStride + 16)
+      + (max(step.geometry.inChannels, step.geometry.outChannels) + 15) / 16 * 16
   }
 
   /// Floats of scratch that all threads need together.
-  var scratchCount: Int { (blocksAreShared ? 1 : threads) * blockCount + threads * workerCount }
+  var scratchCount: Int { threads * workerCount }
 
   // MARK: Running
 
   func run(_ pass: StepContext, _ data: ConvolutionData) {
-    let workers = pass.scratch + (blocksAreShared ? 1 : threads) * blockCount
-    if blocksAreShared {
-      let (v, m) = (pass.scratch, pass.scratch + points * inputStride)
-      let tilesOfTask = max(1, tiles / (threads * 4))
-      let tileTasks = (tiles + tilesOfTask - 1) / tilesOfTask
-      pass.crew.run(tasks: tileTasks) { task, worker in
-        let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
-        transformInput(range, of: data, first: 0, to: v, pass.kernels, workers + worker * workerCount)
-      }
-      pass.crew.run(tasks: points) { point, _ in
-        multiply(point, then: (point + threads) % points, tiles, v, m, pass, data)
-      }
-      pass.crew.run(tasks: tileTasks) { task, worker in
-        let range = task * tilesOfTask..<min(tiles, (task + 1) * tilesOfTask)
-        transformOutput(range, m, first: 0, to: data, pass.kernels, workers + worker * workerCount)
-      }
-    } else {
-      pass.crew.run(tasks: (tiles + blockTiles - 1) / blockTiles) { task, worker in
-        let v = pass.scratch + worker * blockCount
+    let (workerCount, inputStride, outputStride) = (workerCount, inputStride, outputStride)
+    withUnsafeTemporaryAllocation(of: Int.self, capacity: threads) { transformed in
+      // What each worker's V holds, by number.
+      transformed.initialize(repeating: -1)
+      guard let transformed = transformed.baseAddress else { return }
+      pass.crew.run(tasks: (tiles + blockTiles - 1) / blockTiles * parts.count) { task, worker in
+        let (block, index) = task.quotientAndRemainder(dividingBy: parts.count)
+        let part = parts[index]
+        let range = block * blockTiles..<min(tiles, (block + 1) * blockTiles)
+        let v = pass.scratch + worker * workerCount
         let m = v + points * inputStride
-        let own = workers + worker * workerCount
-        let range = task * blockTiles..<min(tiles, (task + 1) * blockTiles)
-        transformInput(range, of: data, first: range.lowerBound, to: v, pass.kernels, own)
-        for point in 0..<points {
-          multiply(point, then: (point + 1) % points, range.count, v, m, pass, data)
+        let own = m + points * outputStride
+        // All channels of the block, or those of a part's groups.
+        let input = step.groups == 1 ? block : task
+        if transformed[worker] != input {
+          transformInput(range, part.inputs, of: data, to: v, inputStride, pass.kernels, own)
+          transformed[worker] = input
         }
-        transformOutput(range, m, first: range.lowerBound, to: data, pass.kernels, own)
+        for point in 0..<points {
+          multiply(point, range.count, part, v, inputStride, m, outputStride, pass, data)
+        }
+        transformOutput(range, part.outputs, m, outputStride, to: data, pass.kernels, own)
       }
     }
   }
 
-  /// `M[point] = V[point] · U[point]` for a block; `next` is the point that probably comes after it.
+  /// `M[point] = V[point] · U[point]` for a task.
   private func multiply(
-    _ point: Int, then next: Int, _ rows: Int, _ v: Floats, _ m: Floats, _ pass: StepContext, _ data: ConvolutionData
+    _ point: Int, _ rows: Int, _ part: Part, _ v: Floats, _ inputStride: Int, _ m: Floats,
+    _ outputStride: Int, _ pass: StepContext, _ data: ConvolutionData
   ) {
     let layout = step.layout
-    func weights(of point: Int, group: Int) -> ConstantFloats {
+    func weights(_ point: Int, _ group: Int) -> ConstantFloats {
       ConstantFloats(data.weights.matrix.start)
         + (group * tile.filterPoints + tile.filterPoint(point)) * layout.count
     }
-    for group in 0..<step.groups {
-      let isLast = group + 1 == step.groups
+    for group in part.groups {
+      let next =
+        group + 1 < part.groups.upperBound
+        ? weights(point, group + 1) : weights((point + 1) % points, part.groups.lowerBound)
       MatrixProduct(
-        rows: rows, columns: 0..<layout.columns,
-        left: v + (point * inputStride + group * layout.depth), leftStride: step.geometry.inChannels,
-        weights: weights(of: point, group: group), layout: layout,
-        target: m + (point * outputStride + group * layout.columns), stride: step.geometry.outChannels,
-        following: isLast ? weights(of: next, group: 0) : weights(of: point, group: group + 1),
+        rows: rows, columns: part.columns,
+        left: v + (point * inputStride + group * layout.depth - part.inputs.lowerBound),
+        leftStride: part.inputs.count, weights: weights(point, group), layout: layout,
+        target: m
+          + (point * outputStride + group * layout.columns + part.columns.lowerBound
+            - part.outputs.lowerBound),
+        stride: part.outputs.count, following: next + layout.place(part.columns.lowerBound),
         groups: data.groups
       )
       .run(pass.kernels)
@@ -143,48 +174,47 @@ struct WinogradConvolution {
     )
   }
 
-  /// Writes `Bᵀ · d · B` of some tiles to V, whose first row is that of tile `first`.
+  /// Writes `Bᵀ · d · B` of some tiles to V.
   private func transformInput(
-    _ range: Range<Int>, of data: ConvolutionData, first: Int, to v: Floats, _ kernels: VectorKernels,
-    _ own: Floats
+    _ range: Range<Int>, _ channels: Range<Int>, of data: ConvolutionData, to v: Floats, _ stride: Int,
+    _ kernels: VectorKernels, _ own: Floats
   ) {
     let geometry = step.geometry
-    let channels = geometry.inChannels
     let transform = tile.functions(kernels).input
-    let (size, stride) = (tile.size, inputStride)
+    let size = tile.size
     let zeros = own + points * 16
-    zeros.update(repeating: 0, count: channels)
+    zeros.update(repeating: 0, count: channels.count)
     withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: points) { pixels in
       guard let pixels = pixels.baseAddress else { return }
       for index in range {
         let (image, y, x) = position(index)
-        let start = data.input + image * geometry.inputCount
+        let start = data.input + image * geometry.inputCount + channels.lowerBound
         for tapY in 0..<size {
           let inY = y * geometry.stride + tapY - geometry.padding
           for tapX in 0..<size {
             let inX = x * geometry.stride + tapX - geometry.padding
             let isInside = inY >= 0 && inY < geometry.inHeight && inX >= 0 && inX < geometry.inWidth
             (pixels + (tapY * size + tapX)).initialize(
-              to: isInside ? start + (inY * geometry.inWidth + inX) * channels : ConstantFloats(zeros))
+              to: isInside
+                ? start + (inY * geometry.inWidth + inX) * geometry.inChannels : ConstantFloats(zeros))
           }
         }
-        transform(pixels, channels, v + (index - first) * channels, stride, own)
+        transform(pixels, channels.count, v + (index - range.lowerBound) * channels.count, stride, own)
       }
     }
   }
 
   /// Writes `Aᵀ · m · A` of some tiles, with bias, residual and ReLU, to the output.
   private func transformOutput(
-    _ range: Range<Int>, _ m: Floats, first: Int, to data: ConvolutionData, _ kernels: VectorKernels,
-    _ own: Floats
+    _ range: Range<Int>, _ channels: Range<Int>, _ m: Floats, _ stride: Int, to data: ConvolutionData,
+    _ kernels: VectorKernels, _ own: Floats
   ) {
     let geometry = step.geometry
-    let channels = geometry.outChannels
     let transform = tile.functions(kernels).output
-    let (side, stride) = (tile.outputs, outputStride)
+    let side = tile.outputs
     let beyond = own + points * 16
     // What lies beyond the image is computed too, from whatever was there.
-    beyond.update(repeating: 0, count: channels)
+    beyond.update(repeating: 0, count: channels.count)
     withUnsafeTemporaryAllocation(of: Floats.self, capacity: side * side) { pixels in
       withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: side * side) { residuals in
         guard let pixels = pixels.baseAddress, let residuals = residuals.baseAddress else { return }
@@ -194,16 +224,17 @@ struct WinogradConvolution {
             for column in 0..<side {
               let isInside = y + row < geometry.outHeight && x + column < geometry.outWidth
               let pixel = (image * geometry.outHeight + y + row) * geometry.outWidth + x + column
+              let start = pixel * geometry.outChannels + channels.lowerBound
               let place = row * side + column
-              (pixels + place).initialize(to: isInside ? data.output + pixel * channels : beyond)
+              (pixels + place).initialize(to: isInside ? data.output + start : beyond)
               if let residual = data.residual {
-                (residuals + place).initialize(
-                  to: isInside ? residual + pixel * channels : ConstantFloats(beyond))
+                (residuals + place).initialize(to: isInside ? residual + start : ConstantFloats(beyond))
               }
             }
           }
           transform(
-            m + (index - first) * channels, stride, channels, ConstantFloats(data.weights.bias.start),
+            m + (index - range.lowerBound) * channels.count, stride, channels.count,
+            ConstantFloats(data.weights.bias.start) + channels.lowerBound,
             data.residual == nil ? nil : UnsafePointer(residuals), step.bounds, pixels, own)
         }
       }

@@ -110,6 +110,9 @@ struct WeightLayout: Sendable {
     rowStride = engine == .native ? VectorKernels.chosen.panelColumns : columns
   }
 
+  /// Columns of the narrowest part of a product that pays.
+  var panelColumns: Int { engine == .native ? rowStride : 64 }
+
   private var panels: Int { (columns + rowStride - 1) / rowStride }
 
   /// Words of 32 bits of a panel's row.
