@@ -62,7 +62,7 @@ struct WinogradConvolution {
     let most = max(WinogradConvolution.fewestTiles, WinogradConvolution.blockBudget / floatsOfTile)
     var blocks = max(1, (tiles + most - 1) / most)
     var partCount = 1
-    if tiles >= threads * WinogradConvolution.fewestTiles {
+    if tiles >= threads * 16 {
       blocks = (blocks + threads - 1) / threads * threads
     } else if threads > 1 {
       partCount = (threads * WinogradConvolution.partsOfThread + blocks - 1) / blocks
