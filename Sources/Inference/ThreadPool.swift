@@ -170,9 +170,16 @@ private final class Shared: @unchecked Sendable {
 
   /// Takes the next task, the worker's own before the others', if there is one, and performs it.
   private func performTask(worker: Int) -> Bool {
+    var step: UInt64?
     for distance in 0..<threadCount {
       let thread = worker + distance < threadCount ? worker + distance : worker + distance - threadCount
-      guard Shared.hasTask(tickets[thread].word.load(ordering: .relaxed)) else { continue }
+      let ticket = tickets[thread].word.load(ordering: .relaxed)
+      // The caller may not have come to the worker's own ticket yet.
+      let stepHere = ticket >> (2 * Shared.fieldBits)
+      guard step ?? stepHere == stepHere, Shared.hasTask(ticket) else {
+        step = step ?? stepHere
+        continue
+      }
       let taken = tickets[thread].word.add(1, ordering: .acquiringAndReleasing).oldValue
       guard Shared.hasTask(taken) else { continue }
       job(Int(taken & Shared.fieldMask), worker)
