@@ -86,9 +86,10 @@ struct ConvolutionStep {
   /// - Parameters:
   ///   - left: the rows' input, in the order of the weights; each begins `stride` after the last.
   ///   - segments: parts of a row's input, and how far apart they begin.
+  ///   - next: the group and the column that probably come after these; nil for the first of these again.
   func multiply(
     _ rows: Range<Int>, group: Int, columns: Range<Int>, left: ConstantFloats, stride: Int,
-    segments: (count: Int, stride: Int)? = nil, _ data: ConvolutionData, _ kernels: VectorKernels
+    segments: (count: Int, stride: Int)? = nil, next: (group: Int, column: Int)? = nil, _ data: ConvolutionData, _ kernels: VectorKernels
   ) {
     var layout = layout
     layout.isBFloat16 = data.weights.scale != nil
@@ -100,7 +101,11 @@ struct ConvolutionStep {
       scale: data.weights.scale.map { ConstantFloats($0.start) + firstColumn },
       bias: ConstantFloats(data.weights.bias.start) + firstColumn,
       residual: data.residual.map { $0 + start }, bounds: bounds, target: data.output + start,
-      stride: geometry.outChannels, groups: data.groups
+      stride: geometry.outChannels,
+      following: next.map {
+        ConstantFloats(data.weights.matrix.start) + $0.group * layout.count + layout.place($0.column)
+      },
+      groups: data.groups
     )
     .run(kernels)
   }

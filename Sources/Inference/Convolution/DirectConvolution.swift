@@ -13,7 +13,7 @@ enum DirectConvolution {
       step.multiply(
         block.rows, group: block.group, columns: block.columns,
         left: data.input + block.rows.lowerBound * geometry.inChannels + block.group * inputs,
-        stride: geometry.inChannels, data, pass.kernels)
+        stride: geometry.inChannels, next: blocks.start(task + 1), data, pass.kernels)
     }
   }
 }

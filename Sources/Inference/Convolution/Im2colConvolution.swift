@@ -21,7 +21,8 @@ enum Im2colConvolution {
         block.rows, of: data.input, geometry, channels: block.group * inputs..<(block.group + 1) * inputs,
         to: left, pass.kernels)
       step.multiply(
-        block.rows, group: block.group, columns: block.columns, left: left, stride: depth, data, pass.kernels)
+        block.rows, group: block.group, columns: block.columns, left: left, stride: depth,
+        next: blocks.start(task + 1), data, pass.kernels)
     }
   }
 

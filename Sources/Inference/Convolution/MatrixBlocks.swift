@@ -99,4 +99,11 @@ struct MatrixBlocks {
       column..<min(columns, column + blockColumns)
     )
   }
+
+  /// The group of a block and the first of its columns; nil beyond the last one.
+  func start(_ index: Int) -> (group: Int, column: Int)? {
+    guard index < count else { return nil }
+    let block = self[index]
+    return (block.group, block.columns.lowerBound)
+  }
 }
