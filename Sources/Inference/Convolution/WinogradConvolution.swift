@@ -41,7 +41,7 @@ struct WinogradConvolution {
   }
 
   /// A worker's transformed tiles and products should stay in its cache, in Floats.
-  private static let blockBudget = 512 * 1024
+  private static let blockBudget = 256 * 1024
   /// With fewer tiles a block, OpenBLAS spends its time on packing the weights.
   private static let fewestTiles = 32
   /// Parts for each thread, so that one that is held up leaves its share to the others.
@@ -58,7 +58,7 @@ struct WinogradConvolution {
     tilesDown = tile.across(geometry.outHeight)
     tiles = images * tilesDown * tilesAcross
 
-    let floatsOfTile = tile.points * (geometry.inChannels + geometry.outChannels)
+    let floatsOfTile = tile.points * max(geometry.inChannels, geometry.outChannels)
     let most = max(WinogradConvolution.fewestTiles, WinogradConvolution.blockBudget / floatsOfTile)
     var blocks = max(1, (tiles + most - 1) / most)
     var partCount = 1
@@ -93,16 +93,23 @@ struct WinogradConvolution {
 
   // MARK: Scratch
 
-  /// From one element's matrix to the next: an odd number of cache lines, as a power of two would
+  /// From one element's matrix to the next, in V and M: an odd number of cache lines, as a power of two would
   /// put the same tile of every matrix into one set of the cache.
-  private func planeStride(_ channels: Int) -> Int { (blockTiles * channels + 31) / 32 * 32 + 16 }
-  private var inputStride: Int { planeStride(parts.reduce(0) { max($0, $1.inputs.count) }) }
-  private var outputStride: Int { planeStride(parts.reduce(0) { max($0, $1.outputs.count) }) }
+  private var planeStride: Int {
+    let channels = parts.reduce(0) { max($0, $1.inputs.count, $1.outputs.count) }
+    return (blockTiles * channels + 31) / 32 * 32 + 16
+  }
 
-  /// What a worker needs: V and M of a task, vectors of a transform, and a pixel of zeros in place of the padding, which
+  /// Whether V serves several tasks. Otherwise `M[e]` takes the place of `V[e - 1]`: half the memory, and it is in cache.
+  private var keepsInput: Bool { step.groups == 1 && parts.count > 1 }
+
+  /// Matrices between the beginning of M and that of V.
+  private var planesBeforeInput: Int { keepsInput ? points : 1 }
+
+  /// What a worker needs: M and V of a task, vectors of a transform, and a pixel of zeros in place of the padding, which
   /// takes what lies beyond the image too.
   private var workerCount: Int {
-    points * (inputStride + outputStride + 16)
+    (planesBeforeInput + points) * planeStride + points * 16
       + (max(step.geometry.inChannels, step.geometry.outChannels) + 15) / 16 * 16
   }
 
@@ -112,36 +119,35 @@ struct WinogradConvolution {
   // MARK: Running
 
   func run(_ pass: StepContext, _ data: ConvolutionData) {
-    let (workerCount, inputStride, outputStride) = (workerCount, inputStride, outputStride)
+    let (workerCount, planeStride, planesBeforeInput) = (workerCount, planeStride, planesBeforeInput)
     withUnsafeTemporaryAllocation(of: Int.self, capacity: threads) { transformed in
-      // What each worker's V holds, by number.
+      // The block that each worker's V holds.
       transformed.initialize(repeating: -1)
       guard let transformed = transformed.baseAddress else { return }
       pass.crew.run(tasks: (tiles + blockTiles - 1) / blockTiles * parts.count) { task, worker in
         let (block, index) = task.quotientAndRemainder(dividingBy: parts.count)
         let part = parts[index]
         let range = block * blockTiles..<min(tiles, (block + 1) * blockTiles)
-        let v = pass.scratch + worker * workerCount
-        let m = v + points * inputStride
-        let own = m + points * outputStride
-        // All channels of the block, or those of a part's groups.
-        let input = step.groups == 1 ? block : task
-        if transformed[worker] != input {
-          transformInput(range, part.inputs, of: data, to: v, inputStride, pass.kernels, own)
-          transformed[worker] = input
+        let m = pass.scratch + worker * workerCount
+        let v = m + planesBeforeInput * planeStride
+        let own = v + points * planeStride
+        if !keepsInput || transformed[worker] != block {
+          transformInput(range, part.inputs, of: data, to: v, planeStride, pass.kernels, own)
+          transformed[worker] = block
         }
         for point in 0..<points {
-          multiply(point, range.count, part, v, inputStride, m, outputStride, pass, data)
+          multiply(
+            point, range.count, part, v + point * planeStride, m + point * planeStride, pass.kernels, data)
         }
-        transformOutput(range, part.outputs, m, outputStride, to: data, pass.kernels, own)
+        transformOutput(range, part.outputs, m, planeStride, to: data, pass.kernels, own)
       }
     }
   }
 
   /// `M[point] = V[point] · U[point]` for a task.
   private func multiply(
-    _ point: Int, _ rows: Int, _ part: Part, _ v: Floats, _ inputStride: Int, _ m: Floats,
-    _ outputStride: Int, _ pass: StepContext, _ data: ConvolutionData
+    _ point: Int, _ rows: Int, _ part: Part, _ v: Floats, _ m: Floats, _ kernels: VectorKernels,
+    _ data: ConvolutionData
   ) {
     let layout = step.layout
     func weights(_ point: Int, _ group: Int) -> ConstantFloats {
@@ -154,15 +160,14 @@ struct WinogradConvolution {
         ? weights(point, group + 1) : weights((point + 1) % points, part.groups.lowerBound)
       MatrixProduct(
         rows: rows, columns: part.columns,
-        left: v + (point * inputStride + group * layout.depth - part.inputs.lowerBound),
+        left: v + (group * layout.depth - part.inputs.lowerBound),
         leftStride: part.inputs.count, weights: weights(point, group), layout: layout,
         target: m
-          + (point * outputStride + group * layout.columns + part.columns.lowerBound
-            - part.outputs.lowerBound),
+          + (group * layout.columns + part.columns.lowerBound - part.outputs.lowerBound),
         stride: part.outputs.count, following: next + layout.place(part.columns.lowerBound),
         groups: data.groups
       )
-      .run(pass.kernels)
+      .run(kernels)
     }
   }
 
