@@ -145,7 +145,10 @@ extension Plan {
         scale: weights.scale.map { ConstantFloats($0.start) + block.columns.lowerBound },
         bias: ConstantFloats(weights.bias.start) + block.columns.lowerBound, bounds: bounds,
         target: output + block.rows.lowerBound * layer.outFeatures + block.columns.lowerBound,
-        stride: layer.outFeatures
+        stride: layer.outFeatures,
+        following: blocks.start(task + 1).map {
+          ConstantFloats(weights.matrix.start) + layout.place($0.column)
+        }
       )
       .run(context.kernels)
     }

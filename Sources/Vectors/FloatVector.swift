@@ -4,19 +4,23 @@
 public typealias Floats = UnsafeMutablePointer<Float>
 public typealias ConstantFloats = UnsafePointer<Float>
 
-/// One or more Floats that are added, multiplied and compared lane by lane.
-public protocol FloatVector: SendableMetatype {
-  static var scalarCount: Int { get }
+/// Floats that are added and multiplied place by place.
+public protocol FloatArithmetic: SendableMetatype {
   init(repeating value: Float)
-  static func load(_ source: ConstantFloats) -> Self
-  func store(_ target: Floats)
-  /// Of `scalarCount` words that hold two bfloat16 each, those in the low halves and those in the high ones.
-  static func loadPairs(_ source: ConstantFloats) -> (Self, Self)
   static func + (a: Self, b: Self) -> Self
   static func - (a: Self, b: Self) -> Self
   static func * (a: Self, b: Self) -> Self
   /// `self + a · b`, rounded once where the CPU can.
   func addingProductFast(_ a: Self, _ b: Self) -> Self
+}
+
+/// One or more Floats that are added, multiplied and compared lane by lane.
+public protocol FloatVector: FloatArithmetic {
+  static var scalarCount: Int { get }
+  static func load(_ source: ConstantFloats) -> Self
+  func store(_ target: Floats)
+  /// Of `scalarCount` words that hold two bfloat16 each, those in the low halves and those in the high ones.
+  static func loadPairs(_ source: ConstantFloats) -> (Self, Self)
   /// Each lane, or that of `bound` where it is larger. NaN stays NaN, as in PyTorch.
   func atLeast(_ bound: Self) -> Self
   /// Each lane, or that of `bound` where it is smaller. NaN stays NaN, as in PyTorch.
@@ -53,7 +57,7 @@ extension FloatVector where Self: SIMD, Scalar == Float {
 
 // Comparisons and pairs are written for each type: generic over SIMD they would go lane by lane.
 
-extension SIMD4: FloatVector where Scalar == Float {
+extension SIMD4: FloatArithmetic, FloatVector where Scalar == Float {
   @inlinable @inline(__always) public static func loadPairs(_ source: ConstantFloats) -> (Self, Self) {
     let words = UnsafeRawPointer(source).loadUnaligned(as: SIMD4<UInt32>.self)
     return (unsafeBitCast(words &<< 16, to: Self.self), unsafeBitCast(words & 0xFFFF_0000, to: Self.self))
@@ -70,7 +74,7 @@ extension SIMD4: FloatVector where Scalar == Float {
   }
 }
 
-extension SIMD8: FloatVector where Scalar == Float {
+extension SIMD8: FloatArithmetic, FloatVector where Scalar == Float {
   @inlinable @inline(__always) public static func loadPairs(_ source: ConstantFloats) -> (Self, Self) {
     let words = UnsafeRawPointer(source).loadUnaligned(as: SIMD8<UInt32>.self)
     return (unsafeBitCast(words &<< 16, to: Self.self), unsafeBitCast(words & 0xFFFF_0000, to: Self.self))
@@ -89,7 +93,7 @@ extension SIMD8: FloatVector where Scalar == Float {
   }
 }
 
-extension SIMD16: FloatVector where Scalar == Float {
+extension SIMD16: FloatArithmetic, FloatVector where Scalar == Float {
   @inlinable @inline(__always) public static func loadPairs(_ source: ConstantFloats) -> (Self, Self) {
     let words = UnsafeRawPointer(source).loadUnaligned(as: SIMD16<UInt32>.self)
     return (unsafeBitCast(words &<< 16, to: Self.self), unsafeBitCast(words & 0xFFFF_0000, to: Self.self))

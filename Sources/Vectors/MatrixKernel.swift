@@ -101,8 +101,9 @@ public enum MatrixKernel {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { scratch in
       guard let scratch = scratch.baseAddress else { return }
       let depthOfAll = segments &* depth
-      // Segments stay together: there are several only where they are short.
-      let most = P.hasSegments ? depthOfAll : depthAtOnce
+      // Segments stay together: there are several only where they are short. And one tile meets each weight once.
+      let isOneTile = rows <= mostOfRest(P.Vector.self, stride: leftStride)
+      let most = P.hasSegments || isOneTile ? depthOfAll : depthAtOnce
       var k = 0
       repeat {
         let depthHere = min(most, depthOfAll &- k)

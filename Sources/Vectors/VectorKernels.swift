@@ -173,33 +173,31 @@ public final class VectorKernels: Sendable {
 
 /// The transforms of one of Winograd's algorithms, compiled for one instruction set.
 public final class WinogradFunctions: Sendable {
-  /// ``WinogradKernels/input(_:_:channels:to:stride:scratch:)``.
+  /// ``WinogradKernels/input(_:_:channels:to:stride:)``.
   public let input:
     @Sendable (
-      _ pixels: UnsafePointer<ConstantFloats>, _ channels: Int, _ target: Floats, _ stride: Int,
-      _ scratch: Floats
+      _ pixels: UnsafePointer<ConstantFloats>, _ channels: Int, _ target: Floats, _ stride: Int
     ) -> Void
   /// ``WinogradKernels/weights(_:_:count:to:stride:scratch:)``.
   public let weights:
     @Sendable (
       _ taps: ConstantFloats, _ count: Int, _ target: Floats, _ stride: Int, _ scratch: Floats
     ) -> Void
-  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:bounds:to:scratch:)``.
+  /// ``WinogradKernels/output(_:_:stride:channels:bias:residual:bounds:to:)``.
   public let output:
     @Sendable (
       _ source: ConstantFloats, _ stride: Int, _ channels: Int, _ bias: ConstantFloats,
-      _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>,
-      _ scratch: Floats
+      _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>
     ) -> Void
 
   /// Must be inlined, as what makes ``VectorKernels`` must.
   @inlinable @inline(__always)
   init<V: FloatVector, T: WinogradTransforms>(_: V.Type, _: T.Type) {
-    input = { WinogradKernels<T>.input(V.self, $0, channels: $1, to: $2, stride: $3, scratch: $4) }
+    input = { WinogradKernels<T>.input(V.self, $0, channels: $1, to: $2, stride: $3) }
     weights = { WinogradKernels<T>.weights(V.self, $0, count: $1, to: $2, stride: $3, scratch: $4) }
     output = {
       WinogradKernels<T>.output(
-        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, bounds: $5, to: $6, scratch: $7)
+        V.self, $0, stride: $1, channels: $2, bias: $3, residual: $4, bounds: $5, to: $6)
     }
   }
 }

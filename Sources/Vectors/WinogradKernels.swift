@@ -1,5 +1,5 @@
-// Winograd's transforms of a tile in two dimensions, along the channels: first each row, then each
-// column of what that gave.
+// Winograd's transforms of a tile in two dimensions, along the channels: first the columns, then each
+// row of what that gave, as soon as it is there.
 
 public enum WinogradKernels<Transforms: WinogradTransforms> {
   /// Writes `Bᵀ · d · B` for every channel.
@@ -7,43 +7,37 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   /// - Parameters:
   ///   - pixels: points² pointers to the pixels' channels, row by row.
   ///   - target: element `i` of the result goes to `target + i * stride`.
-  ///   - scratch: room for points² vectors.
   @inlinable @inline(__always)
   public static func input<V: FloatVector>(
-    _: V.Type, _ pixels: UnsafePointer<ConstantFloats>, channels: Int, to target: Floats, stride: Int,
-    scratch: Floats
+    _: V.Type, _ pixels: UnsafePointer<ConstantFloats>, channels: Int, to target: Floats, stride: Int
   ) {
     var channel = 0
     while channel &+ V.scalarCount <= channels {
-      input(V.self, pixels, channel, target, stride, scratch)
+      input(V.self, pixels, channel, target, stride)
       channel &+= V.scalarCount
     }
     while channel < channels {
-      input(Float.self, pixels, channel, target, stride, scratch)
+      input(Float.self, pixels, channel, target, stride)
       channel &+= 1
     }
   }
 
   @inlinable @inline(__always)
   static func input<V: FloatVector>(
-    _: V.Type, _ pixels: UnsafePointer<ConstantFloats>, _ channel: Int, _ target: Floats, _ stride: Int,
-    _ scratch: Floats
+    _: V.Type, _ pixels: UnsafePointer<ConstantFloats>, _ channel: Int, _ target: Floats, _ stride: Int
   ) {
-    let (size, width) = (Transforms.points, V.scalarCount)
-    var y = 0
-    while y < size {
-      let row = pixels + y &* size
-      Transforms.input(
-        { V.load(row[$0] + channel) }, { ($1 as V).store(scratch + (y &* size &+ $0) &* width) })
-      y &+= 1
+    let size = Transforms.points
+    @inline(__always) func row(_ y: Int) -> TileRow<V> {
+      TileRow { x in x < size ? V.load(pixels[y &* size &+ x] + channel) : V(repeating: 0) }
     }
-    var x = 0
-    while x < size {
-      Transforms.input(
-        { V.load(scratch + ($0 &* size &+ x) &* width) },
-        { ($1 as V).store(target + (($0 &* size &+ x) &* stride &+ channel)) })
-      x &+= 1
+    @inline(__always) func write(_ y: Int, _ row: TileRow<V>) {
+      @inline(__always) func element(_ x: Int) -> V { row[x] }
+      @inline(__always) func write(_ x: Int, _ value: V) {
+        value.store(target + ((y &* size &+ x) &* stride &+ channel))
+      }
+      Transforms.input(element, write)
     }
+    Transforms.input(row, write)
   }
 
   /// Writes `G · g · Gᵀ` for `count` filters.
@@ -94,21 +88,19 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   ///   - source: element `i` of `m` is at `source + i * stride`.
   ///   - residual: tile² pointers to pixels that are added; nil for none.
   ///   - pixels: tile² pointers to the results' channels, row by row; may be those of `residual`.
-  ///   - scratch: room for points² vectors.
   @inlinable @inline(__always)
   public static func output<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, stride: Int, channels: Int, bias: ConstantFloats,
-    residual: UnsafePointer<ConstantFloats>?, bounds: Bounds, to pixels: UnsafePointer<Floats>,
-    scratch: Floats
+    residual: UnsafePointer<ConstantFloats>?, bounds: Bounds, to pixels: UnsafePointer<Floats>
   ) {
     @inline(__always) func applyToAll(_ residual: UnsafePointer<ConstantFloats>?) {
       var channel = 0
       while channel &+ V.scalarCount <= channels {
-        output(V.self, source, stride, channel, bias, residual, bounds, pixels, scratch)
+        output(V.self, source, stride, channel, bias, residual, bounds, pixels)
         channel &+= V.scalarCount
       }
       while channel < channels {
-        output(Float.self, source, stride, channel, bias, residual, bounds, pixels, scratch)
+        output(Float.self, source, stride, channel, bias, residual, bounds, pixels)
         channel &+= 1
       }
     }
@@ -119,29 +111,25 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   @inlinable @inline(__always)
   static func output<V: FloatVector>(
     _: V.Type, _ source: ConstantFloats, _ stride: Int, _ channel: Int, _ bias: ConstantFloats,
-    _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>,
-    _ scratch: Floats
+    _ residual: UnsafePointer<ConstantFloats>?, _ bounds: Bounds, _ pixels: UnsafePointer<Floats>
   ) {
     let (tile, size) = (Transforms.tile, Transforms.points)
-    let width = V.scalarCount
-    var y = 0
-    while y < size {
-      Transforms.output(
-        { V.load(source + ((y &* size &+ $0) &* stride &+ channel)) },
-        { ($1 as V).store(scratch + (y &* tile &+ $0) &* width) })
-      y &+= 1
-    }
     let shift = V.load(bias + channel)
-    var x = 0
-    while x < tile {
-      Transforms.output(
-        { V.load(scratch + ($0 &* tile &+ x) &* width) },
-        { (index: Int, value: V) in
-          var value = value + shift
-          if let residual { value = value + V.load(residual[index &* tile &+ x] + channel) }
-          value.within(bounds).store(pixels[index &* tile &+ x] + channel)
-        })
-      x &+= 1
+    @inline(__always) func row(_ y: Int) -> TileRow<V> {
+      TileRow { x in
+        x < size ? V.load(source + ((y &* size &+ x) &* stride &+ channel)) : V(repeating: 0)
+      }
     }
+    @inline(__always) func write(_ y: Int, _ row: TileRow<V>) {
+      @inline(__always) func element(_ x: Int) -> V { row[x] }
+      @inline(__always) func write(_ x: Int, _ value: V) {
+        let place = y &* tile &+ x
+        var value = value + shift
+        if let residual { value = value + V.load(residual[place] + channel) }
+        value.within(bounds).store(pixels[place] + channel)
+      }
+      Transforms.output(element, write)
+    }
+    Transforms.output(row, write)
   }
 }

@@ -10,11 +10,11 @@ public protocol WinogradTransforms {
   /// Elements of a transformed filter. Where they are fewer than the products, the last one serves the others.
   static var filterPoints: Int { get }
   /// `Bᵀ · x` for `points` vectors, with as many results.
-  static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
+  static func input<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
   /// `G · x` for 3 vectors, with `filterPoints` results.
   static func weights<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
   /// `Aᵀ · x` for `points` vectors, with `tile` results.
-  static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
+  static func output<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
 }
 
 /// F(2, 3): points 0, 1, −1, ∞.
@@ -24,7 +24,7 @@ public enum WinogradF2: WinogradTransforms {
   @inlinable @inline(__always) public static var filterPoints: Int { 4 }
 
   @inlinable @inline(__always)
-  public static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+  public static func input<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
     let (x0, x1, x2, x3) = (source(0), source(1), source(2), source(3))
     target(0, x0 - x2)
     target(1, x1 + x2)
@@ -44,7 +44,7 @@ public enum WinogradF2: WinogradTransforms {
   }
 
   @inlinable @inline(__always)
-  public static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+  public static func output<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
     let (x0, x1, x2, x3) = (source(0), source(1), source(2), source(3))
     target(0, x0 + (x1 + x2))
     target(1, (x1 - x2) + x3)
@@ -58,17 +58,18 @@ public enum WinogradF4: WinogradTransforms {
   @inlinable @inline(__always) public static var filterPoints: Int { 6 }
 
   @inlinable @inline(__always)
-  public static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
-    let (x0, x1, x2, x3, x4, x5) = (source(0), source(1), source(2), source(3), source(4), source(5))
-    let (two, four, five) = (V(repeating: 2), V(repeating: 4), V(repeating: 5))
-    let (even, odd) = (x4 - four * x2, x3 - four * x1)
-    let (evenOfTwo, oddOfTwo) = (x4 - x2, two * (x3 - x1))
-    target(0, four * x0 - five * x2 + x4)
+  public static func input<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let four = V(repeating: 4)
+    let (minusFour, minusFive) = (V(repeating: -4), V(repeating: -5))
+    target(0, source(4).addingProductFast(source(2), minusFive).addingProductFast(source(0), four))
+    let even = source(4).addingProductFast(source(2), minusFour)
+    let odd = source(3).addingProductFast(source(1), minusFour)
     target(1, even + odd)
     target(2, even - odd)
-    target(3, evenOfTwo + oddOfTwo)
-    target(4, evenOfTwo - oddOfTwo)
-    target(5, four * x1 - five * x3 + x5)
+    let (evenOfTwo, oddOfTwo) = (source(4) - source(2), source(3) - source(1))
+    target(3, evenOfTwo.addingProductFast(oddOfTwo, V(repeating: 2)))
+    target(4, evenOfTwo.addingProductFast(oddOfTwo, V(repeating: -2)))
+    target(5, source(5).addingProductFast(source(3), minusFive).addingProductFast(source(1), four))
   }
 
   @inlinable @inline(__always)
@@ -87,15 +88,13 @@ public enum WinogradF4: WinogradTransforms {
   }
 
   @inlinable @inline(__always)
-  public static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
-    let (x0, x1, x2, x3, x4, x5) = (source(0), source(1), source(2), source(3), source(4), source(5))
-    let (two, four, eight) = (V(repeating: 2), V(repeating: 4), V(repeating: 8))
-    let (sum, difference) = (x1 + x2, x1 - x2)
-    let (sumOfTwo, differenceOfTwo) = (x3 + x4, x3 - x4)
-    target(0, x0 + sum + sumOfTwo)
-    target(1, difference + two * differenceOfTwo)
-    target(2, sum + four * sumOfTwo)
-    target(3, difference + eight * differenceOfTwo + x5)
+  public static func output<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (sum, sumOfTwo) = (source(1) + source(2), source(3) + source(4))
+    target(0, source(0) + sum + sumOfTwo)
+    target(2, sum.addingProductFast(sumOfTwo, V(repeating: 4)))
+    let (difference, differenceOfTwo) = (source(1) - source(2), source(3) - source(4))
+    target(1, difference.addingProductFast(differenceOfTwo, V(repeating: 2)))
+    target(3, (difference + source(5)).addingProductFast(differenceOfTwo, V(repeating: 8)))
   }
 }
 
@@ -107,7 +106,7 @@ public enum WinogradStrided2: WinogradTransforms {
   @inlinable @inline(__always) public static var filterPoints: Int { 4 }
 
   @inlinable @inline(__always)
-  public static func input<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+  public static func input<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
     let (x0, x1, x2, x3, x4) = (source(0), source(1), source(2), source(3), source(4))
     target(0, x0 - x2)
     target(1, x2)
@@ -126,7 +125,7 @@ public enum WinogradStrided2: WinogradTransforms {
   }
 
   @inlinable @inline(__always)
-  public static func output<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+  public static func output<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
     let (x0, x1, x2, x3, x4) = (source(0), source(1), source(2), source(3), source(4))
     target(0, x0 + x1 + x3)
     target(1, x1 + x2 + x4)

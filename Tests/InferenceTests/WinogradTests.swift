@@ -98,7 +98,7 @@ private struct Fraction: Equatable {
     var result = [Float](repeating: .nan, count: size * size * channels)
     pixels.withUnsafeBufferPointer { pixels in
       let pointers = (0..<size * size).map { pixels.baseAddress! + $0 * channels }
-      functions.input(pointers, channels, &result, channels, scratch)
+      functions.input(pointers, channels, &result, channels)
     }
     for channel in 0..<channels {
       let expected = transformed(matrices.bTransposed, matrix(size) { pixels[$0 * channels + channel] })
@@ -127,7 +127,7 @@ private struct Fraction: Equatable {
     output.withUnsafeMutableBufferPointer { output in
       let pointers = (0..<tile * tile).map { output.baseAddress! + $0 * channels }
       functions.output(
-        products, channels, channels, bias, pointers.map { ConstantFloats($0) }, .relu, pointers, scratch)
+        products, channels, channels, bias, pointers.map { ConstantFloats($0) }, .relu, pointers)
     }
     for channel in 0..<channels {
       let product = transformed(matrices.aTransposed, matrix(size) { products[$0 * channels + channel] })

@@ -89,7 +89,8 @@ struct ConvolutionStep {
   ///   - next: the group and the column that probably come after these; nil for the first of these again.
   func multiply(
     _ rows: Range<Int>, group: Int, columns: Range<Int>, left: ConstantFloats, stride: Int,
-    segments: (count: Int, stride: Int)? = nil, next: (group: Int, column: Int)? = nil, _ data: ConvolutionData, _ kernels: VectorKernels
+    segments: (count: Int, stride: Int)? = nil, next: (group: Int, column: Int)? = nil,
+    _ data: ConvolutionData, _ kernels: VectorKernels
   ) {
     var layout = layout
     layout.isBFloat16 = data.weights.scale != nil

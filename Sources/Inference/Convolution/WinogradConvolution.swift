@@ -84,8 +84,8 @@ struct WinogradConvolution {
       return Part(
         groups: ownGroups, columns: columns,
         inputs: ownGroups.lowerBound * layout.depth..<ownGroups.upperBound * layout.depth,
-        outputs: ownGroups.lowerBound * layout.columns + columns.lowerBound
-          ..< (ownGroups.upperBound - 1) * layout.columns + columns.upperBound)
+        outputs: ownGroups.lowerBound * layout.columns + columns.lowerBound..<(ownGroups.upperBound - 1)
+          * layout.columns + columns.upperBound)
     }
   }
 
@@ -106,10 +106,9 @@ struct WinogradConvolution {
   /// Matrices between the beginning of M and that of V.
   private var planesBeforeInput: Int { keepsInput ? points : 1 }
 
-  /// What a worker needs: M and V of a task, vectors of a transform, and a pixel of zeros in place of the padding, which
-  /// takes what lies beyond the image too.
+  /// What a worker needs: M and V of a task, and the channels of a pixel.
   private var workerCount: Int {
-    (planesBeforeInput + points) * planeStride + points * 16
+    (planesBeforeInput + points) * planeStride
       + (max(step.geometry.inChannels, step.geometry.outChannels) + 15) / 16 * 16
   }
 
@@ -130,16 +129,16 @@ struct WinogradConvolution {
         let range = block * blockTiles..<min(tiles, (block + 1) * blockTiles)
         let m = pass.scratch + worker * workerCount
         let v = m + planesBeforeInput * planeStride
-        let own = v + points * planeStride
+        let pixel = v + points * planeStride
         if !keepsInput || transformed[worker] != block {
-          transformInput(range, part.inputs, of: data, to: v, planeStride, pass.kernels, own)
+          transformInput(range, part.inputs, of: data, to: v, planeStride, pass.kernels, pixel)
           transformed[worker] = block
         }
         for point in 0..<points {
           multiply(
             point, range.count, part, v + point * planeStride, m + point * planeStride, pass.kernels, data)
         }
-        transformOutput(range, part.outputs, m, planeStride, to: data, pass.kernels, own)
+        transformOutput(range, part.outputs, m, planeStride, to: data, pass.kernels, pixel)
       }
     }
   }
@@ -180,44 +179,46 @@ struct WinogradConvolution {
   }
 
   /// Writes `Bᵀ · d · B` of some tiles to V.
+  ///
+  /// - Parameter zeros: room for a pixel, which stands for those of the padding.
   private func transformInput(
     _ range: Range<Int>, _ channels: Range<Int>, of data: ConvolutionData, to v: Floats, _ stride: Int,
-    _ kernels: VectorKernels, _ own: Floats
+    _ kernels: VectorKernels, _ zeros: Floats
   ) {
     let geometry = step.geometry
     let transform = tile.functions(kernels).input
     let size = tile.size
-    let zeros = own + points * 16
     zeros.update(repeating: 0, count: channels.count)
     withUnsafeTemporaryAllocation(of: ConstantFloats.self, capacity: points) { pixels in
       guard let pixels = pixels.baseAddress else { return }
       for index in range {
         let (image, y, x) = position(index)
+        let (top, left) = (y * geometry.stride - geometry.padding, x * geometry.stride - geometry.padding)
         let start = data.input + image * geometry.inputCount + channels.lowerBound
         for tapY in 0..<size {
-          let inY = y * geometry.stride + tapY - geometry.padding
+          let isInHeight = top + tapY >= 0 && top + tapY < geometry.inHeight
+          let line = start + ((top + tapY) * geometry.inWidth + left) * geometry.inChannels
+          let row = pixels + tapY * size
           for tapX in 0..<size {
-            let inX = x * geometry.stride + tapX - geometry.padding
-            let isInside = inY >= 0 && inY < geometry.inHeight && inX >= 0 && inX < geometry.inWidth
-            (pixels + (tapY * size + tapX)).initialize(
-              to: isInside
-                ? start + (inY * geometry.inWidth + inX) * geometry.inChannels : ConstantFloats(zeros))
+            let isInside = isInHeight && left &+ tapX >= 0 && left &+ tapX < geometry.inWidth
+            (row + tapX).initialize(to: isInside ? line + tapX &* geometry.inChannels : ConstantFloats(zeros))
           }
         }
-        transform(pixels, channels.count, v + (index - range.lowerBound) * channels.count, stride, own)
+        transform(pixels, channels.count, v + (index - range.lowerBound) * channels.count, stride)
       }
     }
   }
 
   /// Writes `Aᵀ · m · A` of some tiles, with bias, residual and ReLU, to the output.
+  ///
+  /// - Parameter beyond: room for a pixel, which takes what lies beyond the image.
   private func transformOutput(
     _ range: Range<Int>, _ channels: Range<Int>, _ m: Floats, _ stride: Int, to data: ConvolutionData,
-    _ kernels: VectorKernels, _ own: Floats
+    _ kernels: VectorKernels, _ beyond: Floats
   ) {
     let geometry = step.geometry
     let transform = tile.functions(kernels).output
     let side = tile.outputs
-    let beyond = own + points * 16
     // What lies beyond the image is computed too, from whatever was there.
     beyond.update(repeating: 0, count: channels.count)
     withUnsafeTemporaryAllocation(of: Floats.self, capacity: side * side) { pixels in
@@ -226,21 +227,21 @@ struct WinogradConvolution {
         for index in range {
           let (image, y, x) = position(index)
           for row in 0..<side {
+            let pixel = (image * geometry.outHeight + y + row) * geometry.outWidth + x
+            let start = pixel * geometry.outChannels + channels.lowerBound
             for column in 0..<side {
-              let isInside = y + row < geometry.outHeight && x + column < geometry.outWidth
-              let pixel = (image * geometry.outHeight + y + row) * geometry.outWidth + x + column
-              let start = pixel * geometry.outChannels + channels.lowerBound
-              let place = row * side + column
-              (pixels + place).initialize(to: isInside ? data.output + start : beyond)
+              let isInside = y + row < geometry.outHeight && x &+ column < geometry.outWidth
+              let (place, from) = (row &* side &+ column, start &+ column &* geometry.outChannels)
+              (pixels + place).initialize(to: isInside ? data.output + from : beyond)
               if let residual = data.residual {
-                (residuals + place).initialize(to: isInside ? residual + start : ConstantFloats(beyond))
+                (residuals + place).initialize(to: isInside ? residual + from : ConstantFloats(beyond))
               }
             }
           }
           transform(
             m + (index - range.lowerBound) * channels.count, stride, channels.count,
             ConstantFloats(data.weights.bias.start) + channels.lowerBound,
-            data.residual == nil ? nil : UnsafePointer(residuals), step.bounds, pixels, own)
+            data.residual == nil ? nil : UnsafePointer(residuals), step.bounds, pixels)
         }
       }
     }

@@ -59,12 +59,37 @@ enum Layout {
     (SIMD4(a[3], b[3], c[3], d[3]) * factor).store(target + 3 &* targetStride)
   }
 
+  /// The same for three whole rows, which the colours of an image are.
+  private static func transposeThree(
+    _ source: ConstantFloats, _ columns: Range<Int>, of width: Int, to target: Floats
+  ) {
+    var column = columns.lowerBound
+    while column &+ 4 <= columns.upperBound {
+      let a = SIMD4<Float>.load(source + column)
+      let b = SIMD4<Float>.load(source + (width &+ column))
+      let c = SIMD4<Float>.load(source + (2 &* width &+ column))
+      let to = target + 3 &* column
+      SIMD4(a[0], b[0], c[0], a[1]).store(to)
+      SIMD4(b[1], c[1], a[2], b[2]).store(to + 4)
+      SIMD4(c[2], a[3], b[3], c[3]).store(to + 8)
+      column &+= 4
+    }
+    while column < columns.upperBound {
+      for row in 0..<3 { target[3 &* column &+ row] = source[row &* width &+ column] }
+      column &+= 1
+    }
+  }
+
   /// Writes the transpose of a part of the row-major `height` × `width` matrix at `source` to its place
   /// in `target`.
   static func transpose(
     _ source: ConstantFloats, rows: Range<Int>, of height: Int, columns: Range<Int>, of width: Int,
     to target: Floats
   ) {
+    if height == 3, rows == 0..<3 {
+      transposeThree(source, columns, of: width, to: target)
+      return
+    }
     // Square tiles keep both the lines read and the lines written in cache.
     let tile = 16
     for rowStart in stride(from: rows.lowerBound, to: rows.upperBound, by: tile) {

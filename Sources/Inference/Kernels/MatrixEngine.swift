@@ -76,7 +76,8 @@ struct MatrixProduct {
           stride, following)
       } else {
         kernels.multiply(
-          left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, bounds, target, stride,
+          left, leftStride, rows, layout.depth, weights, columns.count, bias, residual, bounds, target,
+          stride,
           following)
       }
     case .blas:
