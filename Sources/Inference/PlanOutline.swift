@@ -64,7 +64,9 @@ struct PlanOutline: Sendable {
     engine = options.engine
     var segments: [Segment] = []
     let operations = graph.fused(keeping: Set(options.outputs)).filter { $0.operation != .input }
-    for (operation, images) in zip(operations, PlanOutline.chunks(of: operations, shapes)) {
+    for (operation, images) in zip(
+      operations, PlanOutline.chunks(of: operations, shapes, threads: options.threads))
+    {
       let step = PlanOutline.step(operation, shapes, images: images, options)
       if let last = segments.last, last.images == images {
         segments[segments.count - 1] = Segment(images: images, steps: last.steps + [step])
@@ -111,14 +113,17 @@ struct PlanOutline: Sendable {
 
   // MARK: Compilation
 
-  /// What goes into a step and comes out of it should stay in the cache that cores share, in bytes.
-  private static let cacheBudget = 32 << 20
+  /// A thread's part of what goes into a step and comes out of it should stay in cache, in bytes.
+  private static let cacheBudget = 8 << 20
 
   /// How many images each operation computes at once: the largest power of two whose data stays in cache.
   ///
   /// Operations that follow each other at one resolution agree on the smallest number, as a chunk that
   /// is not handed on gains nothing.
-  private static func chunks(of operations: [FusedOperation], _ shapes: [[Int]]) -> [Int] {
+  private static func chunks(
+    of operations: [FusedOperation], _ shapes: [[Int]], threads: Int
+  ) -> [Int] {
+    let budget = threads * cacheBudget
     let resolutions = resolutions(of: operations, shapes)
     var chunks: [Int] = []
     for operation in operations {
@@ -127,7 +132,7 @@ struct PlanOutline: Sendable {
         $0 + shapes[$1].dropFirst().reduce(1, *)
       }
       var chunk = 1
-      while chunk < images, chunk * 2 * floats * MemoryLayout<Float>.stride <= cacheBudget { chunk *= 2 }
+      while chunk < images, chunk * 2 * floats * MemoryLayout<Float>.stride <= budget { chunk *= 2 }
       chunks.append(min(images, chunk))
     }
     var start = 0
