@@ -170,16 +170,12 @@ private final class Shared: @unchecked Sendable {
 
   /// Takes the next task, the worker's own before the others', if there is one, and performs it.
   private func performTask(worker: Int) -> Bool {
-    var step: UInt64?
+    let own = tickets[worker].word.load(ordering: .relaxed)
     for distance in 0..<threadCount {
       let thread = worker + distance < threadCount ? worker + distance : worker + distance - threadCount
-      let ticket = tickets[thread].word.load(ordering: .relaxed)
-      // The caller may not have come to the worker's own ticket yet.
-      let stepHere = ticket >> (2 * Shared.fieldBits)
-      guard step ?? stepHere == stepHere, Shared.hasTask(ticket) else {
-        step = step ?? stepHere
-        continue
-      }
+      let ticket = distance == 0 ? own : tickets[thread].word.load(ordering: .relaxed)
+      // Where the caller has not come to the worker's own ticket yet, it waits for that.
+      guard Shared.step(ticket) == Shared.step(own), Shared.hasTask(ticket) else { continue }
       let taken = tickets[thread].word.add(1, ordering: .acquiringAndReleasing).oldValue
       guard Shared.hasTask(taken) else { continue }
       job(Int(taken & Shared.fieldMask), worker)
@@ -188,6 +184,8 @@ private final class Shared: @unchecked Sendable {
     }
     return false
   }
+
+  private static func step(_ ticket: UInt64) -> UInt64 { ticket >> (2 * fieldBits) }
 
   private static func hasTask(_ ticket: UInt64) -> Bool {
     ticket & fieldMask < (ticket >> fieldBits) & fieldMask

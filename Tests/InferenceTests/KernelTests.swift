@@ -145,11 +145,13 @@ import Vectors
     var random = SplitMix64(state: UInt64(rows))
     func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
     let deep = 2 * MatrixKernel.depthAtOnce + 1
-    for (depth, columns) in [
-      (1, 1), (3, panel), (17, panel + 1), (64, 3 * panel - 1), (5, 2 * panel), (deep, panel + 3),
+    // Rows of the left matrix and of the target lie further apart than they are long; those 4 KiB apart have tiles of
+    // their own.
+    for (depth, leftStride, columns) in [
+      (1, 4, 1), (3, 6, panel), (17, 20, panel + 1), (64, 67, 3 * panel - 1), (5, 8, 2 * panel),
+      (deep, deep + 3, panel + 3), (5, 1024, panel),
     ] {
-      // Rows of the left matrix and of the target lie further apart than they are long.
-      let (leftStride, stride) = (depth + 3, columns + 2)
+      let stride = columns + 2
       let (left, weights) = (values(rows * leftStride), values(depth * columns))
       var packed = [Float](repeating: .nan, count: (columns + panel - 1) / panel * panel * depth)
       for k in 0..<depth {

@@ -23,7 +23,7 @@ struct MatrixBlocks {
         rows: rows, layout: layout, groups: groups, threads: threads)
     case .blas:
       (blockRows, blockColumns) = MatrixBlocks.blasBlock(
-        rows: rows, columns: layout.columns, groups: groups, threads: threads)
+        rows: rows, layout: layout, groups: groups, threads: threads)
     }
   }
 
@@ -66,15 +66,14 @@ struct MatrixBlocks {
   /// At most so many rows a block: enough for OpenBLAS to pay for packing the weights in each call,
   /// few enough for the block to stay in cache until its epilogue.
   private static let mostBlasRows = 392
-  /// Narrower column blocks leave OpenBLAS's kernels with too little to do.
-  private static let fewestColumns = 64
 
   /// Few rows: every thread takes all of them for a part of the columns, so that each weight is packed
   /// once. Many rows: blocks of rows, a multiple of the threads so that all end together.
   private static func blasBlock(
-    rows: Int, columns: Int, groups: Int, threads: Int
+    rows: Int, layout: WeightLayout, groups: Int, threads: Int
   ) -> (rows: Int, columns: Int) {
-    if rows <= mostBlasRows, groups == 1, columns >= threads * fewestColumns {
+    let columns = layout.columns
+    if rows <= mostBlasRows, groups == 1, columns >= threads * layout.fewestColumns {
       return (max(1, rows), (columns + threads - 1) / threads)
     }
     let blocks = max(1, (rows + mostBlasRows - 1) / mostBlasRows)

@@ -44,6 +44,8 @@ struct WinogradConvolution {
   private static let blockBudget = 256 * 1024
   /// With fewer tiles a block, OpenBLAS spends its time on packing the weights.
   private static let fewestTiles = 32
+  /// With fewer tiles for each thread, the channels are shared.
+  private static let fewestTilesOfThread = 16
   /// Parts for each thread, so that one that is held up leaves its share to the others.
   private static let partsOfThread = 2
 
@@ -61,20 +63,21 @@ struct WinogradConvolution {
     let floatsOfTile = tile.points * max(geometry.inChannels, geometry.outChannels)
     let most = max(WinogradConvolution.fewestTiles, WinogradConvolution.blockBudget / floatsOfTile)
     var blocks = max(1, (tiles + most - 1) / most)
-    var partCount = 1
-    if tiles >= threads * 16 {
+    if threads == 1 || tiles >= threads * WinogradConvolution.fewestTilesOfThread {
       blocks = (blocks + threads - 1) / threads * threads
-    } else if threads > 1 {
-      partCount = (threads * WinogradConvolution.partsOfThread + blocks - 1) / blocks
+      parts = WinogradConvolution.parts(of: step, count: 1)
+    } else {
+      let wanted = (threads * WinogradConvolution.partsOfThread + blocks - 1) / blocks
+      parts = WinogradConvolution.parts(of: step, count: wanted)
+      blocks = max(blocks, (threads + parts.count - 1) / parts.count)
     }
     blockTiles = max(1, (tiles + blocks - 1) / blocks)
-    parts = WinogradConvolution.parts(of: step, count: partCount)
   }
 
   /// At most `count` parts: some groups each or, of a single one, some panels of the weights.
   private static func parts(of step: ConvolutionStep, count: Int) -> [Part] {
     let (layout, groups) = (step.layout, step.groups)
-    let size = groups > 1 ? 1 : layout.panelColumns
+    let size = groups > 1 ? 1 : layout.fewestColumns
     let units = groups > 1 ? groups : (layout.columns + size - 1) / size
     let count = min(count, units)
     return (0..<count).map { index in

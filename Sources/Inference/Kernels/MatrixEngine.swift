@@ -111,8 +111,8 @@ struct WeightLayout: Sendable {
     rowStride = engine == .native ? VectorKernels.chosen.panelColumns : columns
   }
 
-  /// Columns of the narrowest part of a product that pays.
-  var panelColumns: Int { engine == .native ? rowStride : 64 }
+  /// Columns of the narrowest part of a product: a panel, or what leaves OpenBLAS's kernels enough to do.
+  var fewestColumns: Int { engine == .native ? rowStride : 64 }
 
   private var panels: Int { (columns + rowStride - 1) / rowStride }
 
