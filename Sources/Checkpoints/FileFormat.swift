@@ -59,7 +59,26 @@ enum FileFormat {
     if file.load(UInt8.self, at: 0) == 0x89 && file.slice(1, 3)?.hasPrefix("HDF") == true {
       return "an HDF5 file, as Keras writes: save the weights with safetensors or numpy.savez"
     }
+    if isPicture(file) { return "a picture: name a checkpoint" }
+    if isONNX(file) { return "an ONNX model, which rsw writes and does not read: name the checkpoint it is made from" }
     if file.hasPrefix("GGUF") { return "a GGUF file, whose quantized blocks PyTorch does not use" }
     return "no checkpoint that rsw knows (it reads PyTorch's formats, pickles, safetensors, npz, npy and rsw)"
+  }
+
+  /// Whether `file` begins as PNG or JPEG does.
+  private static func isPicture(_ file: Bytes) -> Bool {
+    switch file.load(UInt8.self, at: 0) {
+    case 0x89: file.slice(1, 3)?.hasPrefix("PNG") == true
+    case 0xFF: file.load(UInt8.self, at: 1) == 0xD8 && file.load(UInt8.self, at: 2) == 0xFF
+    default: false
+    }
+  }
+
+  /// Whether `file` begins as an ONNX model does: the version, and then the producer, the domain or the graph.
+  private static func isONNX(_ file: Bytes) -> Bool {
+    guard file.load(UInt8.self, at: 0) == 0x08, let version = file.load(UInt8.self, at: 1),
+      let next = file.load(UInt8.self, at: 2)
+    else { return false }
+    return (1..<0x80).contains(version) && [0x12, 0x22, 0x3A, 0x42].contains(next)
   }
 }

@@ -78,9 +78,10 @@ struct Info: ParsableCommand {
   private func modelRows(_ checkpoint: Checkpoint, _ finding: Finding) -> [[String]] {
     if let reason = finding.reason { return [["state dict", "none chosen: it \(reason.message)"]] }
     let (stateDict, model) = (finding.stateDict, finding.model)
-    var rows = [["architecture", model.recognition?.architecture.description ?? model.description]]
+    let architecture = model.recognition?.architecture.description ?? model.description
+    var rows = [["architecture", architecture]]
     if let recognition = model.recognition {
-      rows += recognition.steps.map { ["recognition", $0] }
+      rows += recognition.steps.filter { $0 != architecture }.map { ["recognition", $0] }
     }
     if let alternatives = model.alternatives { rows.append(["ambiguity", alternatives]) }
     if let count = model.parameterCount { rows.append(["parameters", grouped(count)]) }

@@ -60,7 +60,7 @@ public struct Bytes: Sendable {
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
       let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "no regular file (a pipe or a device)"
-      throw CheckpointError(.cannotRead, "is \(kind): name the checkpoint file itself.").inFile(path)
+      throw CheckpointError(.cannotRead, "is \(kind): name the file itself.").inFile(path)
     }
     // A set of thousands of shards must not use up what a process may have open: later files are read through the map.
     let isOwned = descriptor < Bytes.mostDescriptors
