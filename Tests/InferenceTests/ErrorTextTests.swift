@@ -1,0 +1,47 @@
+// What models say of inputs that don't fit and of parameters that are not there, word for word.
+
+import Checkpoints
+import Inference
+import TestSupport
+import Testing
+
+@Suite struct ErrorTextTests {
+  private let model = Model { scope in
+    let conv = Conv2d(scope["conv"], 3, 4, kernel: 1)
+    return Network { conv($0) }
+  }
+
+  @Test func inputsAndModules() throws {
+    let image = try Tensor(shape: [1, 3, 1, 1], [1, 2, 3])
+    let doubles = try Tensor(
+      dtype: .float64, shape: [1, 3, 1, 1], storage: Storage(Bytes([UInt8](repeating: 0, count: 24))))
+    #expect(errorText { try model(doubles) } == "the input is float64; the model takes float32.")
+    #expect(
+      errorText { try model(Tensor(shape: [3], [1, 2, 3])) }
+        == "the input has shape [3]; the model takes [N, C, H, W].")
+    #expect(
+      errorText { try model.outputs(image, at: ["pool"]) }
+        == "the model has no module \"pool\" with an output of its own.")
+  }
+
+  @Test func parameters() throws {
+    let image = try Tensor(shape: [1, 3, 1, 1], [1, 2, 3])
+    // A module that declares nothing.
+    let forgetful = Model { _ in
+      Network {
+        $0.applying(
+          .conv2d(
+            Convolution(
+              weight: "weight", bias: nil, inChannels: 3, outChannels: 4, window: Window(kernel: 1))))
+      }
+    }
+    #expect(
+      errorText { try forgetful(image) } == "tensor \"weight\": is missing, and the model needs it.")
+    #expect(
+      errorText { try ReferenceInterpreter(forgetful.graph, StateDict()).run(image) }
+        == "the model has no parameter \"weight\".")
+    #expect(
+      errorText { try forgetful.graph.onnx(StateDict()) }
+        == "\"conv\" can't be exported: there is no parameter \"weight\".")
+  }
+}
