@@ -8,6 +8,11 @@ import Testing
 @Suite struct DownloadTests {
   private let content = Served.bytes
 
+  /// The whole text of an error, but for what libcurl or the disk says between `start` and `end`.
+  private func expect(_ error: FetchError, _ start: String, _ end: String) {
+    #expect(error.description.hasPrefix(start) && error.description.hasSuffix(end), "\(error)")
+  }
+
   @Test func aFileIsDownloadedOnceAndCalledAsPyTorchCallsIt() throws {
     let server = try FaultyServer { $1.file(Served.bytes, $0) }
     let (cache, weights) = (try TestCache(), Served.weights(server))
@@ -41,7 +46,10 @@ import Testing
     let (cache, weights) = (try TestCache(), Served.weights(server))
     let error = try #require(cache.error(weights))
     #expect(error.code == .network)
-    #expect(error.description.contains("70000 bytes are kept"), "\(error)")
+    expect(
+      error, "\(weights.url) can't be downloaded: ",
+      ". 70000 bytes are kept, and the next attempt goes on from there. "
+        + "Check the connection and the proxy settings.")
     #expect(server.requests.count == cache.cache.patience.mostFailures)
     #expect(cache.names == [weights.fileName + ".partial"])
 
@@ -56,7 +64,9 @@ import Testing
     let (cache, weights) = (try TestCache(), Served.weights(server))
     let error = try #require(cache.error(weights))
     #expect(error.code == .wrongContent)
-    #expect(error.description.contains("SHA-256 begins with 039058c6 (3 bytes)"), "\(error)")
+    #expect(
+      error.description == "what \(weights.url) gave is not the file that was published: "
+        + "its SHA-256 begins with 039058c6 (3 bytes). Try again, or another --mirror.")
     #expect(server.requests.count == 1)
     #expect(cache.names == [])
   }
@@ -75,6 +85,8 @@ import Testing
     let (cache, weights) = (try TestCache(), Served.weights(server))
     try cache.write(
       content + [UInt8](repeating: 0, count: count - 200_000), as: weights.fileName + ".partial")
+    #expect(
+      try cache.reasons(weights) == (count == 200_000 ? [] : ["the server has no such part of the file"]))
     #expect(try cache.bytes(weights) == content)
     #expect(server.requests.map(\.rangeStart) == (count == 200_000 ? [count] : [count, nil]))
   }
@@ -120,8 +132,28 @@ import Testing
       }
     }
     let (cache, weights) = (try TestCache(), Served.weights(server))
+    #expect(
+      try cache.reasons(weights).dropFirst()
+        == ["the server gave another part of the file than was asked for"])
     #expect(try cache.bytes(weights) == content)
     #expect(server.requests.map(\.rangeStart) == [nil, 60_000, nil])
+  }
+
+  @Test func aPartThatEndsEarlyIsNotTheRest() throws {
+    let server = try FaultyServer { request, connection in
+      guard let start = request.rangeStart, start < 100_000 else {
+        connection.file(Served.bytes, request, upTo: request.index == 0 ? 60_000 : .max)
+        return
+      }
+      connection.head(
+        "206 Partial Content", "Content-Range: bytes \(start)-99999/200000",
+        "Content-Length: \(100_000 - start)")
+      connection.send(Served.bytes[start..<100_000])
+    }
+    let (cache, weights) = (try TestCache(), Served.weights(server))
+    #expect(try cache.reasons(weights).dropFirst() == ["only 100000 of 200000 bytes came"])
+    #expect(try cache.bytes(weights) == content)
+    #expect(server.requests.map(\.rangeStart) == [nil, 60_000, 100_000])
   }
 
   @Test func aSlowServerIsWaitedForAndAStalledOneAskedAgain() throws {
@@ -157,7 +189,9 @@ import Testing
     let cache = try TestCache()
     let error = try #require(cache.error(Served.weights(circle)))
     #expect(error.code == .network)
-    #expect(error.description.contains("in a circle"), "\(error)")
+    expect(
+      error, "\(Served.weights(circle).url) can't be downloaded: ",
+      ". The address leads in a circle: choose another --mirror.")
     #expect(circle.requests.count == 11)
     #expect(cache.names == [])
   }
@@ -166,14 +200,22 @@ import Testing
     let server = try FaultyServer { $1.head("302 Found", "Location: file:///etc/hosts", "Content-Length: 0") }
     let error = try #require(TestCache().error(Served.weights(server)))
     #expect(error.code == .network)
+    expect(
+      error, "\(Served.weights(server).url) can't be downloaded: ",
+      ". Check the address and the proxy settings (https_proxy).")
   }
 
   @Test(arguments: [
-    ("404 Not Found", "does not exist (status 404)"), ("403 Forbidden", "status 403"),
-    ("410 Gone", "status 410"),
-    ("204 No Content", "status 204"), ("304 Not Modified", "status 304"),
+    ("404 Not Found", "does not exist (status 404): check the name and the mirror."),
+    ("410 Gone", "does not exist (status 410): check the name and the mirror."),
+    (
+      "403 Forbidden",
+      "is not given to everyone (status 403): check the proxy, or choose another --mirror."
+    ),
+    ("204 No Content", "was answered with status 204: check the address and the mirror."),
+    ("304 Not Modified", "was answered with status 304: check the address and the mirror."),
   ])
-  func aRefusalIsToldAtOnce(status: String, words: String) throws {
+  func aRefusalIsToldAtOnce(status: String, text: String) throws {
     let server = try FaultyServer {
       $1.head(status, "Content-Length: \(status.hasPrefix("4") ? 12 : 0)")
       if status.hasPrefix("4") { $1.send("what is that".utf8) }
@@ -181,7 +223,7 @@ import Testing
     let cache = try TestCache()
     let error = try #require(cache.error(Served.weights(server)))
     #expect(error.code == .refused)
-    #expect(error.description.contains(words), "\(error)")
+    #expect(error.description == "\(Served.weights(server).url) \(text)")
     #expect(server.requests.count == 1)
     #expect(cache.names == [])
   }
@@ -196,7 +238,19 @@ import Testing
         connection.file(Served.bytes, request)
       }
     }
-    #expect(try TestCache().bytes(Served.weights(server)) == content)
+    let (cache, weights) = (try TestCache(), Served.weights(server))
+    #expect(
+      try cache.reasons(weights) == ["the server answered with status \(status.prefix(3))"])
+    #expect(try cache.bytes(weights) == content)
+  }
+
+  @Test func aServerThatIsAlwaysBusyIsGivenUp() throws {
+    let server = try FaultyServer { $1.head("503 Service Unavailable", "Content-Length: 0") }
+    let (cache, weights) = (try TestCache(), Served.weights(server))
+    #expect(
+      cache.error(weights)?.description
+        == "\(weights.url) can't be downloaded: the server answered with status 503. "
+        + "Check the connection and the proxy settings.")
   }
 
   @Test func anAnnouncedLengthThatIsTooLongIsNoReasonToFail() throws {
@@ -231,7 +285,9 @@ import Testing
     let cache = try TestCache()
     let error = try #require(cache.error(Served.weights(server)))
     #expect(error.code == .wrongContent)
-    #expect(error.description.contains("a web page"), "\(error)")
+    #expect(
+      error.description == "\(Served.weights(server).url) gave a web page in place of the file: "
+        + "log in to the network if it asks for that, or choose another --mirror.")
     #expect(cache.names == [])
   }
 
@@ -249,8 +305,22 @@ import Testing
     let cache = try TestCache()
     let error = try #require(cache.error(weights))
     #expect(error.code == .wrongContent)
-    #expect(error.description.contains("where \(weights.fileName) has about 200000"), "\(error)")
+    #expect(
+      error.description == "\(weights.url) gives \(isAnnounced ? "90000000000" : "more than 1210000") bytes, "
+        + "where \(weights.fileName) has about 200000: choose another --mirror.")
     #expect(cache.names == [])
+  }
+
+  @Test func moreThanAnyWeightsHaveIsRefused() throws {
+    let server = try FaultyServer { _, connection in
+      connection.head("200 OK", "Content-Length: 5000000000")
+      connection.send(Served.bytes)
+    }
+    let weights = Served.weights(server)
+    #expect(
+      try TestCache().error(weights)?.description
+        == "\(weights.url) gives 5000000000 bytes, where \(weights.fileName) has far fewer: "
+        + "choose another --mirror.")
   }
 
   @Test func whatTheDiskHasNoRoomForIsNotBegun() throws {
@@ -262,7 +332,10 @@ import Testing
     let cache = try TestCache()
     let error = try #require(cache.error(weights))
     #expect(error.code == .cannotWrite)
-    #expect(error.description.contains("there is room for"), "\(error)")
+    expect(
+      error, "there is room for ",
+      " bytes in \(try cache.cache.path(of: weights)), and 4000000000000000 are needed: "
+        + "make room, or set TORCH_HOME to another folder.")
     #expect(cache.names == [])
   }
 
@@ -274,7 +347,9 @@ import Testing
     #expect(cache.error(Served(content, at: url).weights)?.code == .network)
     let error = try #require(cache.error(Served(content, at: "http://127.0.0.1:1").weights))
     #expect(error.code == .network)
-    #expect(error.description.contains("127.0.0.1"), "\(error)")
+    expect(
+      error, "http://127.0.0.1:1/models/\(Served(content, at: url).weights.fileName) can't be downloaded: ",
+      ". Check the connection and the proxy settings.")
   }
 
   @Test func aCancelledTaskEndsItsDownload() async throws {
@@ -287,7 +362,9 @@ import Testing
     let task = Task.detached { cache.error(weights) }
     while server.requests.isEmpty { try await Task.sleep(for: .milliseconds(10)) }
     task.cancel()
-    #expect(await task.value?.code == .cancelled)
+    let error = await task.value
+    #expect(error?.code == .cancelled)
+    #expect(error?.description == "the download of \(weights.url) was cancelled.")
     #expect(!cache.cache.contains(weights))
   }
 }

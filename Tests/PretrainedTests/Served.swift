@@ -62,6 +62,15 @@ final class TestCache: Sendable {
     Array(try Data(contentsOf: URL(filePath: try cache.file(of: weights, progress: progress))))
   }
 
+  /// Why attempts to get `weights` were repeated.
+  func reasons(_ weights: PublishedWeights) throws -> [String] {
+    var reasons: [String] = []
+    _ = try cache.file(of: weights) { progress in
+      if case .retrying(let reason) = progress.phase { reasons.append(reason) }
+    }
+    return reasons
+  }
+
   /// The error that getting `weights` gives; nil when it gives none.
   func error(_ weights: PublishedWeights) -> FetchError? {
     do throws(FetchError) {

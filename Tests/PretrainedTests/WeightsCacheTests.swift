@@ -13,7 +13,10 @@ import Testing
     let (cache, weights) = (try TestCache { $0.isOffline = true }, Served.weights(server))
     let error = try #require(cache.error(weights))
     #expect(error.code == .notCached)
-    #expect(error.description.contains("nothing may be downloaded offline"), "\(error)")
+    let folder = try cache.cache.path(of: weights).dropLast(weights.fileName.count)
+    #expect(
+      error.description == "\(weights.fileName) is not in \(folder), and nothing may be downloaded offline. "
+        + "Run 'rsw fetch test_resnet:test' online, or put the file there.")
     try cache.write(content, as: weights.fileName)
     #expect(try cache.bytes(weights) == content)
     #expect(server.requests.isEmpty)
@@ -24,9 +27,10 @@ import Testing
     let (cache, weights) = (try TestCache(), Served.weights(server))
     try cache.write([1, 2, 3], as: weights.fileName)
     #expect(try cache.bytes(weights) == [1, 2, 3])
-    #expect { try cache.cache.check(weights) } throws: { error in
-      (error as? FetchError)?.code == .wrongContent && "\(error)".contains("begins with 039058c6")
-    }
+    #expect(
+      errorText { try cache.cache.check(weights) }
+        == "\(try cache.cache.path(of: weights)) is not the file that was published: "
+        + "its SHA-256 begins with 039058c6. Replace it with 'rsw fetch test_resnet:test --force'.")
     _ = try cache.cache.file(of: weights, replacing: true)
     try cache.cache.check(weights)
     #expect(try cache.bytes(weights) == content)
@@ -58,7 +62,10 @@ import Testing
     #expect(try cache.bytes(weights) == content)
     #expect(server.requests.map(\.target) == ["/mirror/\(weights.fileName)"])
     let wrong = try TestCache { $0.mirror = "ftp://example.org" }
-    #expect(wrong.error(weights)?.description.contains("no URL of http or https") == true)
+    #expect(
+      wrong.error(weights)?.description
+        == "the mirror \"ftp://example.org\" is no URL of http or https: "
+        + "name one, such as https://example.org/models.")
   }
 
   @Test func aFolderThatCannotBeWrittenIsNamed() throws {
@@ -66,21 +73,30 @@ import Testing
     let file = try folder.write([0], as: "file")
     let cache = WeightsCache(folder: file + "/checkpoints")
     let weights = Served(content, at: "http://127.0.0.1:1").weights
-    #expect { try cache.file(of: weights) } throws: { error in
-      (error as? FetchError)?.code == .cannotWrite && "\(error)".contains("TORCH_HOME")
-    }
+    #expect(
+      errorText { try cache.file(of: weights) }
+        == "\(file)/checkpoints/ can't be made: Not a directory. Set TORCH_HOME to a folder that can be written."
+    )
   }
 
-  @Test func thePartMayBeNoLinkAndNoFolder() throws {
+  @Test func thePartMayBeNoLinkNoFolderAndNoPipe() throws {
     let server = try FaultyServer { $1.file(Served.bytes, $0) }
     let (cache, weights) = (try TestCache(), Served.weights(server))
     try cache.write([], as: "target")
     let path = try cache.cache.path(of: weights) + ".partial"
     try FileManager.default.createSymbolicLink(
       atPath: path, withDestinationPath: try cache.cache.path(of: weights))
-    #expect(cache.error(weights)?.code == .cannotWrite)
+    #expect(
+      cache.error(weights)?.description
+        == "\(path) can't be written: Too many levels of symbolic links. "
+        + "Set TORCH_HOME to a folder that can be written.")
     try FileManager.default.removeItem(atPath: path)
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    #expect(cache.error(weights)?.code == .cannotWrite)
+    #expect(
+      cache.error(weights)?.description
+        == "\(path) can't be written: Is a directory. Set TORCH_HOME to a folder that can be written.")
+    try FileManager.default.removeItem(atPath: path)
+    #expect(mkfifo(path, 0o600) == 0)
+    #expect(cache.error(weights)?.description == "\(path) is no regular file: remove it.")
   }
 }
