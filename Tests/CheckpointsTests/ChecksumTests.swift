@@ -64,6 +64,10 @@ import Testing
     let checkpoint = try Checkpoint(path: path, limits: limits)
     let error = #expect(throws: CheckpointError.self) { try checkpoint.verifyChecksums() }
     #expect(error?.code == .limitExceeded)
+    #expect(
+      error?.description
+        == "\(path): has compressed records beside its weights that inflate to 3000101 bytes; "
+        + "at most 2999999 are inflated for their checksums. Repack it with 'zip -0' if you trust it.")
     limits.checkedInflationRatio = 1000
     try Checkpoint(path: path, limits: limits).verifyChecksums()
   }
