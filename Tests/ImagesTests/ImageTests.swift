@@ -95,7 +95,9 @@ import Testing
   @Test(arguments: [(0, 224), (256, 0), (5000, 224), (256, 5000), (-1, -1), (256, .max)])
   func sizesThatNoModelTakesAreErrors(_ resize: Int, _ crop: Int) throws {
     let image = try image("444.jpg")
-    #expect(throws: CheckpointError.self) { try Preprocessing(resize: resize, crop: crop)(image) }
+    #expect(
+      errorText { try Preprocessing(resize: resize, crop: crop)(image) }
+        == "can't be made \(resize) and \(crop) pixels large: 1 to 4096 can.")
   }
 
   /// Every file cut at every length, and with every byte changed: an error or pixels, but nothing else.

@@ -35,7 +35,8 @@ import Testing
     let check = try check("variances", stateDict)
     #expect(!check.holds && check.findings.count == 1)
     #expect(check.findings[0].subject == name && check.findings[0].index == [3])
-    #expect(check.findings[0].message.contains("(2 of 8)"), "\(check.findings)")
+    #expect(check.outcome == "1 with negative ones")
+    #expect(check.findings[0].message == "is -0.001, and no variance is negative (2 of 8)")
   }
 
   @Test func theNamesAreTheFiles() throws {
@@ -59,10 +60,19 @@ import Testing
     stateDict.update("layer3.1.bn2.weight", try changed(last, 0..<last.elementCount, to: 0))
     let check = try check("channels", stateDict)
     #expect(check.holds && check.findings.count == before + 3, "\(check.findings)")
-    let found = check.findings.filter { $0.subject == "layer1.0.conv2.weight" }
-    #expect(found.first?.index == [2] && found.first?.message.contains("filter of zeros") == true)
-    #expect(check.findings.contains { $0.subject == "layer4.1.bn1.weight" && $0.index == [4] })
+    #expect(check.outcome == "\(before + 3) with dead channels")
+    func finding(_ name: String) -> VerificationReport.Finding? {
+      check.findings.first { $0.subject == name }
+    }
+    let filter = finding("layer1.0.conv2.weight")
+    #expect(filter?.index == [2])
     #expect(
-      check.findings.contains { $0.subject == "layer3.1.bn2.weight" && $0.message.contains("adds nothing") })
+      filter?.message == "is a filter of zeros, so that the channel is the same for every image (1 of 4)")
+    let scale = finding("layer4.1.bn1.weight")
+    #expect(scale?.index == [4])
+    #expect(scale?.message == "is 0, so that the channel is the same for every image (1 of 32)")
+    #expect(
+      finding("layer3.1.bn2.weight")?.message
+        == "and all other scales are 0: the branch adds nothing, as where training begins so")
   }
 }
