@@ -141,7 +141,7 @@ public struct Checkpoint: Sendable {
       return (rsw == nil ? .safetensors : .rsw, .tensors(safetensors.stateDict, nil), safetensors.metadata)
     case .npy:
       var stateDict = StateDict()
-      try stateDict.append(StateDictSearch.loneTensorName, NPY.read(file))
+      try stateDict.append(StateDictSearch.loneTensorName, NPY.read(file, limits))
       return (.npy, .tensors(stateDict, nil), [])
     case .index:
       guard isWhole else {

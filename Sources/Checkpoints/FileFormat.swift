@@ -60,7 +60,9 @@ enum FileFormat {
       return "an HDF5 file, as Keras writes: save the weights with safetensors or numpy.savez"
     }
     if isPicture(file) { return "a picture: name a checkpoint" }
-    if isONNX(file) { return "an ONNX model, which rsw writes and does not read: name the checkpoint it is made from" }
+    if isONNX(file) {
+      return "an ONNX model, which rsw writes and does not read: name the checkpoint it is made from"
+    }
     if file.hasPrefix("GGUF") { return "a GGUF file, whose quantized blocks PyTorch does not use" }
     return "no checkpoint that rsw knows (it reads PyTorch's formats, pickles, safetensors, npz, npy and rsw)"
   }

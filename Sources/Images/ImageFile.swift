@@ -119,6 +119,10 @@ extension ImageFile.Format {
     } else if start.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
       self = .png
     } else {
+      if start.starts(with: "version https://".utf8) {
+        throw CheckpointError(
+          .unsupported, "is a Git LFS pointer, not the image itself: fetch it with 'git lfs pull'.")
+      }
       let kind = ImageFile.Format.kind(start)
       throw CheckpointError(
         .unsupported,
@@ -132,7 +136,6 @@ extension ImageFile.Format {
     let text = String(decoding: start, as: UTF8.self)
     let trimmed = text.drop { $0.isWhitespace }.lowercased()
     if trimmed.hasPrefix("<!doctype") || trimmed.hasPrefix("<html") { return "an HTML page" }
-    if text.hasPrefix("version https://") { return "a Git LFS pointer: fetch the file with 'git lfs pull'" }
     let kinds: [(String, String)] = [
       ("GIF8", "a GIF image"), ("BM", "a BMP image"), ("II*\0", "a TIFF image"), ("MM\0*", "a TIFF image"),
       ("<svg", "an SVG drawing"), ("<?xml", "XML"), ("%PDF", "a PDF document"), ("PK", "a zip archive"),

@@ -69,7 +69,7 @@ public struct Recognition: Sendable {
     do throws(CheckpointError) {
       network = try mapping.apply(to: source)
     } catch {
-      throw RecognitionError((error.key.map { quoted($0) + " " } ?? "") + error.message)
+      throw RecognitionError((error.key.map { quoted($0) + ": " } ?? "") + error.message)
     }
     if dialect.map.settings.contains(where: { $0.name == "statistics" && $0.value == "none" }) {
       steps.append("scales and biases without statistics, which are 0 and 1")
@@ -113,7 +113,7 @@ public struct Recognition: Sendable {
       renamed = try stateDict.renamed(by: map)
     } catch {
       throw RecognitionError(
-        hints: "the rules given don't fit: \(error.key.map { quoted($0) + " " } ?? "")\(error.message)")
+        hints: "the rules given don't fit: \(error.key.map { quoted($0) + ": " } ?? "")\(error.message)")
     }
     guard renamed.count > 0 else { throw RecognitionError(hints: "no key matches the rules given") }
     steps.append("\(renamed.count) key\(renamed.count == 1 ? "" : "s") renamed by the rules given")

@@ -70,7 +70,9 @@ struct Show: ParsableCommand {
     }
     let names = stateDict.names + (recognition?.stateDict.names.filter { stateDict[$0] == nil } ?? [])
     let inside = names.filter { $0.hasPrefix(name + ".") }.prefix(3)
-    let nearest = (inside.isEmpty ? nearestNames(to: name, among: names, most: 3) : Array(inside)).map { quoted($0) }
+    let nearest = (inside.isEmpty ? nearestNames(to: name, among: names, most: 3) : Array(inside)).map {
+      quoted($0)
+    }
     throw CheckpointError(
       .noTensor,
       "is not in the file. "

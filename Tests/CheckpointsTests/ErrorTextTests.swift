@@ -228,11 +228,6 @@ import Testing
     (\.pickleBytes, 20, "pickled-nested.pkl", "byte 21: is a pickle of more than 20 bytes."),
     (\.pickleOpcodes, 5, "pickled-nested.pkl", "byte 14: is a pickle of more than 5 opcodes."),
     (
-      \.pickleBaseMemory, 1, "pickled-nested.pkl",
-      "byte 825: the pickle describes more objects than a file of this size justifies "
-        + "(10555 bytes of memory). Get the file again, or raise Limits.pickleBaseMemory."
-    ),
-    (
       \.inflationRatio, 0, "zip-deflated.pth",
       "record \"archive/byteorder\": declares 6 bytes, more than its 8 compressed bytes can hold."
     ),

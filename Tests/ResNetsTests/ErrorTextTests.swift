@@ -84,10 +84,10 @@ import Testing
   @Test(
     arguments: [
       ("nothing = conv1.weight", "no key matches the rules given."),
-      ("fc.bias = fc.weight", "the rules given don't fit: \"fc.weight\" two tensors have this name."),
+      ("fc.bias = fc.weight", "the rules given don't fit: \"fc.weight\": two tensors have this name."),
       (
         "fc.bias = fc.b : hwio",
-        "the rules given don't fit: \"fc.bias\" has shape [7], which does not go with the axes hwio."
+        "the rules given don't fit: \"fc.bias\": has shape [7], which does not go with the axes hwio."
       ),
     ])
   func rulesThatDoNotFit(_ rule: String, _ text: String) throws {

@@ -44,8 +44,8 @@ enum NPY {
     file.load(UInt8.self, at: 0) == 0x93 && file.slice(1, 5)?.hasPrefix("NUMPY") == true
   }
 
-  static func read(_ file: Bytes) throws(CheckpointError) -> Tensor {
-    let header = try Header(file)
+  static func read(_ file: Bytes, _ limits: Limits = .standard) throws(CheckpointError) -> Tensor {
+    let header = try Header(file, limits)
     guard let (dtype, isBigEndian) = elementType(header.description) else {
       throw CheckpointError(
         .unsupported, "holds elements of type \(quoted(header.description)), which rsw does not read.")

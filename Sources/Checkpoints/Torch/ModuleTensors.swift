@@ -211,10 +211,11 @@ extension TensorBuilder {
         throw CheckpointError(.malformed, "holds a module inside itself. Get the file again.", key: prefix)
       }
       steps += 1 + module.tensors.count + module.modules.count
-      guard steps / limits.stateDictExpansion <= heap.nodes.count else {
+      guard steps / max(1, limits.stateDictExpansion) <= heap.nodes.count else {
         throw CheckpointError(
           .limitExceeded,
-          "shares modules so often that its state dict would be larger than the file justifies.")
+          "shares modules so often that its state dict would be larger than the file justifies. "
+            + "Get the file again, or raise Limits.stateDictExpansion.")
       }
       guard depth < limits.pathNesting else {
         throw CheckpointError(
