@@ -198,7 +198,7 @@ import Testing
   @Test func theAlgorithmFollowsFromTheShape() throws {
     func algorithm(
       _ pixels: Int, _ channels: Int, kernel: Int = 3, stride: Int = 1, batch: Int = 1, groups: Int = 1,
-      _ accuracy: Accuracy = .standard
+      threads: Int = 1, _ accuracy: Accuracy = .standard
     ) throws -> String {
       var model = Model { scope in
         let conv = Conv2d(
@@ -206,7 +206,7 @@ import Testing
           groups: groups)
         return Network { conv($0) }
       }
-      model.accuracy = accuracy
+      (model.accuracy, model.threadCount) = (accuracy, threads)
       var random = SplitMix64(state: 11)
       return try model.profile(self.random([batch, channels, pixels, pixels], &random), repetitions: 1)[0]
         .algorithm
@@ -223,6 +223,7 @@ import Testing
     #expect(try algorithm(56, 128, stride: 2) == "winogradStrided2")
     #expect(try algorithm(28, 256, stride: 2, .strict) == "winogradStrided2", "is as exact as F(2×2)")
     #expect(try algorithm(14, 512, stride: 2) == "winogradStrided2")
+    #expect(try algorithm(14, 512, stride: 2, threads: 2) == "im2col", "the threads share the memory's speed")
     #expect(try algorithm(56, 144, groups: 144) == "depthwise")
     #expect(try algorithm(56, 144, kernel: 5, groups: 144) == "depthwise")
     #expect(try algorithm(56, 128, groups: 32) != "depthwise", "4 channels a group")

@@ -70,10 +70,11 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// What a layer costs a thread, in multiplications of a matrix product that runs at full speed.
   ///
   /// A product of `rows` × `depth` with `depth` × `columns` costs `rows · depth · columns`, divided among
-  /// the threads, but no less than ``rowsOfWeights`` rows would, for the weights come from memory meanwhile,
-  /// which all threads share. That is why F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles
-  /// for each of its 36 matrices. What is copied or transformed costs ``productsOfACopy`` an element, which
-  /// is why layers of few channels gain less from Winograd.
+  /// the threads. The weights come from memory meanwhile, which all threads share, in the time that ``rowsOfWeights``
+  /// rows would take: the longer of the two counts, and where they are about as long, they hold each other up.
+  /// That is why F(4×4) loses at 7 × 7 pixels and batch 1: it has only 4 tiles for each of its 36 matrices. What is
+  /// copied or transformed costs ``productsOfACopy`` an element, which is why layers of few channels gain less from
+  /// Winograd.
   private func cost(_ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int) -> Double {
     let (inputs, outputs) = (geometry.inChannels, geometry.outChannels)
     let pixels = images * geometry.outPixels
@@ -97,14 +98,16 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     }
     let rowsOfThread = Double(products * rows) / Double(threads)
     let rowsOfWeights = ConvolutionAlgorithm.rowsOfWeights * Double(filterPoints)
-    let multiplied = Double(inputs * outputs / groups) * max(rowsOfThread, rowsOfWeights)
+    let squares = (rowsOfThread * rowsOfThread, rowsOfWeights * rowsOfWeights)
+    let rowsOfBoth = (squares.0 * squares.0 + squares.1 * squares.1).squareRoot().squareRoot()
+    let multiplied = Double(inputs * outputs / groups) * rowsOfBoth
     let cost = multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
     return self == .winograd4 ? cost * ConvolutionAlgorithm.handicap : cost
   }
 
   /// Floats that stay in a core's second cache beside what is multiplied by them.
   private static let mostWeightsInCache = 48 * 1024
-  /// Bringing the weights takes as long as multiplying about so many rows by them. Measured: 9 on Zen 4, whose memory is fast.
+  /// Bringing the weights takes as long as multiplying about so many rows by them. Measured: 9 on Zen 4, 12 on Zen 5.
   private static let rowsOfWeights = 12.0
   /// Measured: an element takes about as long to be transformed as so many multiplications.
   private static let productsOfACopy = 6.0

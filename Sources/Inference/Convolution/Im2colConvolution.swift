@@ -14,15 +14,24 @@ enum Im2colConvolution {
     let inputs = geometry.inChannels / step.groups
     let depth = geometry.taps * inputs
     let blocks = step.matrixBlocks(images: data.images, threads: pass.threads)
-    pass.crew.run(tasks: blocks.count) { task, worker in
-      let block = blocks[task]
-      let left = pass.scratch + worker * blocks.blockRows * depth
-      gather(
-        block.rows, of: data.input, geometry, channels: block.group * inputs..<(block.group + 1) * inputs,
-        to: left, pass.kernels)
-      step.multiply(
-        block.rows, group: block.group, columns: block.columns, left: left, stride: depth,
-        next: blocks.start(task + 1), data, pass.kernels)
+    withUnsafeTemporaryAllocation(of: Int.self, capacity: pass.threads) { gathered in
+      // The first row of what each worker's scratch holds, counted through the groups.
+      gathered.initialize(repeating: -1)
+      guard let gathered = gathered.baseAddress else { return }
+      pass.crew.run(tasks: blocks.count) { task, worker in
+        let block = blocks[task]
+        let left = pass.scratch + worker * blocks.blockRows * depth
+        let first = block.rows.lowerBound * step.groups + block.group
+        if gathered[worker] != first {
+          gather(
+            block.rows, of: data.input, geometry,
+            channels: block.group * inputs..<(block.group + 1) * inputs, to: left, pass.kernels)
+          gathered[worker] = first
+        }
+        step.multiply(
+          block.rows, group: block.group, columns: block.columns, left: left, stride: depth,
+          next: blocks.start(task + 1), data, pass.kernels)
+      }
     }
   }
 
