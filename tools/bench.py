@@ -46,6 +46,9 @@ LARGE_CELLS = [
     for variant in ("resnet101", "resnet152", "resnext50_32x4d", "wide_resnet50_2")
     for threads in (1, 2)
 ]
+# Seconds before each turn
+PAUSE = 0.2
+
 # Passes a turn, by batch size
 PASSES = {1: 4, 16: 1}
 
@@ -102,6 +105,8 @@ def take_turns(contenders, rounds):
     for number in range(rounds):
         # Every other round runs backwards, so that nobody always follows the same contender.
         for contender in contenders[:: -1 if number % 2 else 1]:
+            # Threads of some engines spin for a while after a pass and would take a core from the next one.
+            time.sleep(PAUSE)
             contender.run()
 
 
