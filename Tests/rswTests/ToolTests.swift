@@ -67,7 +67,7 @@ import Testing
   }
 
   @Test func benchTimesPassesAndLayers() throws {
-    let bench = ["bench", digits, "--repeat", "2", "--size", "32", "32", "--threads", "2"]
+    let bench = ["bench", digits, "--repeat", "2", "--size", "64", "64", "--threads", "2"]
     let passes = try Tool.run(bench)
     for words in ["median", "images/s", "GFLOP/s", "% of the", "OpenBLAS core type"] {
       #expect(passes.output.contains(words), "\(words) is not in: \(passes.output)")
