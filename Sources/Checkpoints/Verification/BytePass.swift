@@ -85,9 +85,9 @@ enum BytePass {
       if case .record(let record) = runs[run].source, !record.entry.isStored {
         return [Part(run: run, range: 0..<size)]
       }
-      return size == 0
-        ? [Part(run: run, range: 0..<0)]
-        : (0..<size).parts(of: partSize).map { Part(run: run, range: $0) }
+      // What can't be read may declare any size.
+      guard size > partSize, (try? runs[run].bytes()) != nil else { return [Part(run: run, range: 0..<size)] }
+      return (0..<size).parts(of: partSize).map { Part(run: run, range: $0) }
     }.sorted { $0.range.count > $1.range.count }
 
     let outcomes = Locked([ByteRunOutcome](repeating: ByteRunOutcome(), count: runs.count))
