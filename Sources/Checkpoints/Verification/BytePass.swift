@@ -80,13 +80,12 @@ enum BytePass {
     of runs: [ByteRun], beside: [@Sendable () -> Void]
   ) -> [ByteRunOutcome] {
     let parts = runs.indices.flatMap { run in
-      // Compressed bytes come one after the other.
       let size = runs[run].byteCount
-      if case .record(let record) = runs[run].source, !record.entry.isStored {
+      guard size > partSize else { return [Part(run: run, range: 0..<size)] }
+      // Compressed bytes come one after the other, and a record that can't be read may declare any size.
+      if case .record(let record) = runs[run].source, !record.entry.isStored || (try? record.bytes()) == nil {
         return [Part(run: run, range: 0..<size)]
       }
-      // What can't be read may declare any size.
-      guard size > partSize, (try? runs[run].bytes()) != nil else { return [Part(run: run, range: 0..<size)] }
       return (0..<size).parts(of: partSize).map { Part(run: run, range: $0) }
     }.sorted { $0.range.count > $1.range.count }
 
