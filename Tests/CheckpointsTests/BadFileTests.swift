@@ -55,6 +55,7 @@ import Testing
           _ = (all.ties, checkpoint.unusedBytes(beside: all))
           for (_, tensor) in all { try? self.read(tensor) }
         }
+        _ = try? checkpoint.verify()
       }
       done.signal()
     }
