@@ -30,13 +30,12 @@ public struct Tensor: Sendable {
   public init(
     dtype: DType, shape: [Int], strides: [Int], storageOffset: Int = 0, storage: Storage
   ) throws(CheckpointError) {
-    guard shape.count == strides.count else {
-      throw CheckpointError(.malformed, "has \(shape.count) dimensions but \(strides.count) strides.")
+    let (dimensions, limit) = (max(shape.count, strides.count), Limits.standard.tensorDimensions)
+    guard dimensions <= limit else {
+      throw CheckpointError(.limitExceeded, "has \(dimensions) dimensions; at most \(limit) are read.")
     }
-    guard shape.count <= Limits.standard.tensorDimensions else {
-      throw CheckpointError(
-        .limitExceeded, "has \(shape.count) dimensions; at most \(Limits.standard.tensorDimensions) are read."
-      )
+    guard shape.count == strides.count else {
+      throw CheckpointError(.malformed, "its shape \(shape) and its strides \(strides) differ in length.")
     }
     guard shape.allSatisfy({ $0 >= 0 }), strides.allSatisfy({ $0 >= 0 }), storageOffset >= 0 else {
       throw CheckpointError(

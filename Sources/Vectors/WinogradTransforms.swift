@@ -2,7 +2,7 @@
 // terms taken once. `WinogradMatrices` in Inference has the matrices; a test holds these against them.
 
 /// The transforms of one algorithm, in one dimension.
-public protocol WinogradTransforms {
+public protocol WinogradTransforms: SendableMetatype {
   /// Outputs of a tile.
   static var tile: Int { get }
   /// Inputs of a tile, and products.

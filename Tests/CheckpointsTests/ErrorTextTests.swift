@@ -28,7 +28,7 @@ import Testing
   }
 
   private static let views: [(Action, text: String)] = [
-    ({ try view([2], [1, 1]) }, "has 1 dimensions but 2 strides."),
+    ({ try view([2], [1, 1]) }, "its shape [2] and its strides [1, 1] differ in length."),
     (
       { try view([Int](repeating: 1, count: 65), [Int](repeating: 1, count: 65)) },
       "has 65 dimensions; at most 64 are read."
