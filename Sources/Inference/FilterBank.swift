@@ -36,13 +36,14 @@ struct FilterBank {
     kernel = convolution.window.kernel
     self.algorithm = algorithm
     layout = WeightLayout(
-      engine, depth: together * inputs * (algorithm.tile == nil ? kernel * kernel : 1),
-      columns: together * outputs)
+      engine,
+      depth: together * inputs / algorithm.channelParts * (algorithm.tile == nil ? kernel * kernel : 1),
+      columns: together * outputs / algorithm.channelParts)
   }
 
   private var taps: Int { kernel * kernel }
-  /// Matrices of a group: one, or one for each element of a transformed filter.
-  private var points: Int { algorithm.tile?.filterPoints ?? 1 }
+  /// Matrices of a group: one, one for each element of a transformed filter, or Strassen's.
+  private var points: Int { algorithm.filterPoints }
 
   /// Floats of all matrices; of a depthwise convolution, of all filters.
   var packedCount: Int {
@@ -85,6 +86,10 @@ struct FilterBank {
         stride: groups * outputs)
       return
     }
+    if algorithm == .strassen {
+      packStrassen(weight, scale: scale, to: target)
+      return
+    }
     if together > 1 {
       target.update(repeating: 0, count: packedCount)
     } else {
@@ -94,11 +99,34 @@ struct FilterBank {
       let source = weight + group * inputs * outputs * taps
       let matrix = target + group / together * points * layout.count
       if kernel == 1, together == 1 {
-        layout.fill(matrix, transposing: source, scale: scale + group * outputs)
+        layout.fill(matrix, transposing: source, stride: inputs, scale: scale + group * outputs)
       } else {
         pack(source, scale: scale + group * outputs, place: group % together, to: matrix)
       }
     }
+  }
+
+  /// Writes the matrices of ``StrassenMatrix``.
+  private func packStrassen(_ weight: ConstantFloats, scale: ConstantFloats, to target: Floats) {
+    func matrix(_ matrix: StrassenMatrix) -> Floats { target + matrix.rawValue * layout.count }
+    /// Writes a quarter of the weights' transpose.
+    func fill(_ target: Floats, row: Int, column: Int) {
+      layout.fill(
+        target, transposing: weight + column * layout.columns * inputs + row * layout.depth, stride: inputs,
+        scale: scale + column * layout.columns)
+    }
+    func subtract(_ a: Floats, _ b: Floats, to target: Floats) {
+      for index in 0..<layout.count { target[index] = a[index] - b[index] }
+    }
+    fill(matrix(.b11), row: 0, column: 0)
+    fill(matrix(.b21), row: 1, column: 0)
+    fill(matrix(.b22), row: 1, column: 1)
+    let b12 = matrix(.t4)
+    fill(b12, row: 0, column: 1)
+    subtract(b12, matrix(.b11), to: matrix(.t1))
+    subtract(matrix(.b22), matrix(.t1), to: matrix(.t2))
+    subtract(matrix(.b22), b12, to: matrix(.t3))
+    subtract(matrix(.b21), matrix(.t2), to: matrix(.t4))
   }
 
   /// Writes the filters of one group, the `place`th of those that are multiplied as one.

@@ -131,7 +131,7 @@ public struct Model<Root: Module>: Sendable {
   private func options(_ shape: [Int], outputs: [Int]) -> PlanOptions {
     PlanOptions(
       shape: shape, outputs: outputs, threads: threadCount, accuracy: accuracy, algorithm: algorithm,
-      engine: engine)
+      engine: engine, hasBFloat16: plans.weights.hasBFloat16)
   }
 
   /// What passes on inputs of `shape` need beside the model's tensors.

@@ -9,7 +9,8 @@ import Vectors
 /// The matrices and the bias of a layer.
 final class PackedWeights: Sendable {
   /// For each group a matrix [tap y][tap x][input channel] × [output channel]; for Winograd's algorithms
-  /// one [input channel] × [output channel] for each element of the transformed filter. Each lies as
+  /// one [input channel] × [output channel] for each element of the transformed filter, and for Strassen's seven of half
+  /// the channels. Each lies as
   /// its ``WeightLayout`` says.
   let matrix: FloatBuffer
   /// One for each output channel.
@@ -74,7 +75,7 @@ final class PackedWeights: Sendable {
     try stateDict.withParameter(layer.weight) { weight in
       ones.withUnsafeBufferPointer { scale in
         guard let weight = weight.baseAddress, let scale = scale.baseAddress else { return }
-        layout.fill(matrix.start, transposing: weight, scale: scale)
+        layout.fill(matrix.start, transposing: weight, stride: layout.depth, scale: scale)
       }
     }
     if engine == .native, stateDict[layer.weight]?.dtype == .bfloat16 {
@@ -107,12 +108,12 @@ struct NormFactors {
 }
 
 extension WeightLayout {
-  /// Writes the transpose of `[columns, depth]`, each row times its element of `scale`.
-  func fill(_ target: Floats, transposing source: ConstantFloats, scale: ConstantFloats) {
+  /// Writes the transpose of `[columns, depth]`, whose rows begin `stride` apart, each times its element of `scale`.
+  func fill(_ target: Floats, transposing source: ConstantFloats, stride: Int, scale: ConstantFloats) {
     clearRest(of: target)
     for first in Swift.stride(from: 0, to: columns, by: rowStride) {
       Layout.transpose(
-        source + first * depth, rows: min(rowStride, columns - first), columns: depth, stride: depth,
+        source + first * stride, rows: min(rowStride, columns - first), columns: depth, stride: stride,
         scale: scale + first, to: target + place(first), stride: rowStride)
     }
   }

@@ -17,6 +17,8 @@ struct PlanOptions: Hashable {
   /// The algorithm of every convolution that it applies to; nil for the cheapest.
   let algorithm: ConvolutionAlgorithm?
   let engine: MatrixEngine
+  /// Whether weights are bfloat16 in the file, and so in memory where they are multiplied as they are.
+  let hasBFloat16: Bool
 }
 
 /// A compiled graph for one input shape, with weights.

@@ -6,6 +6,8 @@ import NN
 /// The packed weights of one state dict.
 final class WeightStore: Sendable {
   private let stateDict: StateDict
+  /// Whether any of the weights is bfloat16.
+  let hasBFloat16: Bool
   private let packed = Locked<[Request: PackedWeights]>([:])
 
   /// A layer whose weights are wanted.
@@ -44,7 +46,10 @@ final class WeightStore: Sendable {
     }
   }
 
-  init(_ stateDict: StateDict) { self.stateDict = stateDict }
+  init(_ stateDict: StateDict) {
+    self.stateDict = stateDict
+    hasBFloat16 = stateDict.contains { $0.tensor.dtype == .bfloat16 }
+  }
 
   /// The weights of all layers, in their order; those that no plan had yet are packed by all threads.
   func packed(_ layers: [Layer], _ engine: MatrixEngine, _ pool: ThreadPool) throws -> [PackedWeights] {

@@ -44,6 +44,18 @@ extension Architecture {
     }
   }
 
+  /// The value of one of the settings that dialects imply, as ``set(_:_:)`` takes it; nil for any other, and where it
+  /// changes nothing.
+  func setting(_ name: String) -> String? {
+    switch name {
+    case "stride": blocks.contains(.bottleneck) ? stridePlacement.rawValue : nil
+    case "dilated": dilatedStages.sorted().map(String.init).joined(separator: ",")
+    case "pool": stemPooling.rawValue
+    case "eps": "\(eps)"
+    default: nil
+    }
+  }
+
   /// Takes what an rsw file recorded that keys and shapes don't tell.
   ///
   /// - Throws: ``RecognitionError`` when it is another network's, or a value can't be.

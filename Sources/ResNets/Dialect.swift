@@ -100,10 +100,10 @@ public struct Dialect: Sendable {
 
   /// Whether the dialect leaves a tensor of ours to be understood: statistics that change nothing, and counters.
   public func implies(_ name: String, _ tensor: Tensor) throws(CheckpointError) -> Bool {
+    if name.hasSuffix(".num_batches_tracked") { return true }
     guard map.settings.contains(where: { $0.name == "statistics" && $0.value == "none" }) else {
       return false
     }
-    if name.hasSuffix(".num_batches_tracked") { return true }
     if name.hasSuffix(".running_mean") { return try tensor.floats().allSatisfy { $0 == 0 } }
     guard name.hasSuffix(".running_var") else { return false }
     return try tensor.floats().allSatisfy { $0 == Dialect.impliedVariance }

@@ -66,22 +66,8 @@ public struct Hints: Sendable {
   ) throws(RecognitionError) -> (steps: [String], alternatives: [String]) {
     var steps: [String] = []
     let hasGroups = found.groups > 1
-    var impliesStride = false
-    for (name, value) in dialect.map.settings where name != "statistics" {
-      if name == "block" {
-        guard found.blocks.allSatisfy({ $0.rawValue == value }) else {
-          throw RecognitionError(
-            "\(dialect.title) with other than \(value) blocks differ from all that rsw knows")
-        }
-        continue
-      }
-      // Who puts the stride on the first convolution does so in networks without groups only.
-      if name == "stride" {
-        impliesStride = true
-        if hasGroups { continue }
-      }
-      try found.set(name, value)
-    }
+    found = try dialect.implied(by: found)
+    let impliesStride = dialect.map.settings.contains { $0.name == "stride" }
 
     // How much of what keys and shapes leave open is settled.
     var (lookalikes, rest) = (false, false)
@@ -138,6 +124,37 @@ public struct Hints: Sendable {
       alternatives += ["--set stem_stride=2", "--set stem_pool=max"]
     }
     return alternatives
+  }
+}
+
+extension Dialect {
+  /// A network with what the dialect's names say beside its keys and shapes.
+  fileprivate func implied(by architecture: Architecture) throws(RecognitionError) -> Architecture {
+    var result = architecture
+    for (name, value) in map.settings where name != "statistics" {
+      switch name {
+      case "block":
+        guard result.blocks.allSatisfy({ $0.rawValue == value }) else {
+          throw RecognitionError("\(title) with other than \(value) blocks differ from all that rsw knows")
+        }
+      // Who puts the stride on the first convolution does so in networks without groups only.
+      case "stride" where result.groups > 1: continue
+      default: try result.set(name, value)
+      }
+    }
+    return result
+  }
+
+  /// The settings, such as `stride=second`, without which a network is taken for another one once its tensors have
+  /// the dialect's names.
+  ///
+  /// - Throws: ``RecognitionError`` when the names are of networks that have other blocks.
+  public func settings(toRead architecture: Architecture) throws(RecognitionError) -> [String] {
+    let implied = try implied(by: architecture)
+    return map.settings.compactMap { name, _ in
+      guard let value = architecture.setting(name), value != implied.setting(name) else { return nil }
+      return "\(name)=\(value)"
+    }
   }
 }
 

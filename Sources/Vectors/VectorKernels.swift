@@ -104,6 +104,16 @@ public final class VectorKernels: Sendable {
       _ bounds: Bounds, _ target: Floats, _ stride: Int, _ following: ConstantFloats
     ) -> Void
 
+  /// ``StrassenKernels/sums(_:_:upper:lower:count:zeros:to:rowStride:stride:)``.
+  public let strassenSums:
+    @Sendable (
+      _ block: ConstantFloats, _ upper: Int, _ lower: Int, _ count: Int, _ zeros: ConstantFloats,
+      _ target: Floats,
+      _ rowStride: Int, _ stride: Int
+    ) -> Bool
+  /// ``StrassenKernels/multiply(_:_:)``.
+  public let strassenMultiply: @Sendable (_ product: UnsafePointer<StrassenProduct>) -> Void
+
   /// ``DepthwiseKernel/run(_:_:)``.
   public let depthwise: @Sendable (_ row: UnsafePointer<DepthwiseRow>) -> Void
 
@@ -164,6 +174,11 @@ public final class VectorKernels: Sendable {
         BFloat16Panels<V>.self, $0, leftStride: $1, rows: $2, depth: $3, weights: $4, columns: $5,
         scale: $6, bias: $7, residual: $8, bounds: $9, to: $10, stride: $11, following: $12)
     }
+    strassenSums = {
+      StrassenKernels.sums(
+        V.self, $0, upper: $1, lower: $2, count: $3, zeros: $4, to: $5, rowStride: $6, stride: $7)
+    }
+    strassenMultiply = { StrassenKernels.multiply(V.self, $0) }
     depthwise = { DepthwiseKernel.run(V.self, $0) }
     peak = { PeakKernel.run(V.self, rounds: $0, $1, to: $2) }
     isFinite = { ChannelKernels.isFinite(V.self, $0, count: $1) }

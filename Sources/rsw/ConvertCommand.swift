@@ -176,21 +176,38 @@ struct Convert: ParsableCommand {
         (result, files) = try write(stateDict, from: checkpoint, network)
       }
       if !quiet {
-        let lines = [description, "wrote  \(result)"] + leftovers.lines(files).map { "       " + $0 }
+        let notes = try [readingNote(network)].compactMap(\.self) + leftovers.lines(files)
+        let lines = [description, "wrote  \(result)"] + notes.map { "       " + $0 }
         print(Terminal.fit(lines.joined(separator: "\n"), indent: 7))
       }
     }
   }
 
-  /// Refuses a dialect's names for a network that has no BatchNorm to be named.
+  /// Refuses a dialect's names for a network that they can't be of.
   private func checkNames(of network: ResNet?) throws {
-    guard network?.architecture.normalization == .folded, let to, let dialect = Dialect(named: to),
-      dialect.name != Dialect.torchvision.name
-    else { return }
-    throw CheckpointError(
-      .notRepresentable,
-      "has BatchNorm folded into its convolutions, for which there are torchvision's names only: leave out --to."
-    )
+    guard let architecture = network?.architecture, let to, let dialect = Dialect(named: to) else { return }
+    guard architecture.normalization != .folded || dialect.name == Dialect.torchvision.name else {
+      throw CheckpointError(
+        .notRepresentable,
+        "has BatchNorm folded into its convolutions, for which there are torchvision's names only: leave out --to."
+      )
+    }
+    do {
+      _ = try dialect.settings(toRead: architecture)
+    } catch {
+      throw CheckpointError(
+        .notRepresentable, "can't have these names (\(dialect.name)): \(error.reason). Choose another --to.")
+    }
+  }
+
+  /// How to read the network under the names of --to, where they imply another one and the file doesn't say.
+  private func readingNote(_ network: ResNet?) throws -> String? {
+    guard let architecture = network?.architecture, let to, let dialect = Dialect(named: to) else { return nil }
+    if let output, case .tensors(.rsw) = format ?? ConvertedFormat(path: output) { return nil }
+    let settings = try dialect.settings(toRead: architecture)
+    if settings.isEmpty { return nil }
+    let options = settings.map { "--set " + $0 }.joined(separator: " ")
+    return "these names imply other settings: read it with \(options)"
   }
 
   /// What was found in the input, a line each.

@@ -40,8 +40,11 @@ struct Naming {
   ) throws {
     self.source = source
     guard let recognition else {
-      let renamed = try source.renamed(by: map).stateDict
-      rows = zip(source, renamed).map { old, new in
+      let renamed = try source.renamed(by: map)
+      guard map.rules.isEmpty || renamed.count > 0 else {
+        throw CheckpointError(.noTensor, "no key matches the rules given. List them with 'rsw ls'.")
+      }
+      rows = zip(source, renamed.stateDict).map { old, new in
         Row(old: old.name, new: new.name, tensor: new.tensor, note: old.name == new.name ? "" : "renamed")
       }
       return
@@ -96,7 +99,7 @@ struct Naming {
     guard let theirs = target.theirs(ours) else {
       if try target.implies(ours, tensor) { return nil }
       throw CheckpointError(
-        .notRepresentable, "has no name in \(target.title)'s networks (\(target.name)): choose another --to.",
+        .notRepresentable, "has no name in networks of \(target.title) (\(target.name)): choose another --to.",
         key: ours)
     }
     var note = old.isEmpty ? "implied" : old == theirs.name ? "" : "renamed"

@@ -122,6 +122,8 @@ import Testing
         == "\"layer\" can't be exported: tensor \"layer.weight\": "
         + "is complex64, which is not converted to float32.")
     let wide = Graph { Conv2d(Scope()["layer"], 4, 1, kernel: 1)($0) }
-    #expect(errorText { try wide.onnx(StateDict()) } == "3 channels arrive where 4 are due.")
+    #expect(
+      errorText { try wide.onnx(StateDict()) }
+        == "\"layer\" can't be exported: 3 channels arrive where 4 are due.")
   }
 }

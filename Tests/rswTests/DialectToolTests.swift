@@ -59,6 +59,30 @@ import Testing
     #expect(!folder.contents.contains("no.rsw"))
   }
 
+  /// Other names can stand for another stride: what must be said when the file is read is told when it is written.
+  @Test(arguments: ["keras", "detectron2"])
+  func namesThatImplyAnotherNetworkAreTold(_ dialect: String) throws {
+    let folder = try TemporaryFolder()
+    let (source, input) = (layout("huggingface", "model.safetensors"), layout("huggingface", "input.npy"))
+    let file = folder.path(dialect == "keras" ? "named.npz" : "named.pth")
+    let written = try Tool.run("convert", source, file, "--to", dialect)
+    #expect(written.status == 0, "\(written.errors)")
+    let note = try #require(written.output.split(separator: "\n").last)
+    let options = try #require(note.firstRange(of: "read it with ")).upperBound
+    func logits(_ arguments: [String]) throws -> [Float] {
+      let output = folder.path("logits.npy")
+      let run = try Tool.run(["run"] + arguments + ["--input", input, "--output", output, "--force"])
+      #expect(run.status == 0, "\(run.errors)")
+      return try Tensor(npy: output).floats()
+    }
+    let expected = try logits([source])
+    #expect(try logits([file] + note[options...].split(separator: " ").map(String.init)) == expected)
+    #expect(try logits([file]) != expected)
+    let recorded = try Tool.run("convert", source, folder.path("named.rsw"), "--to", dialect)
+    #expect(recorded.status == 0 && !recorded.output.contains("read it with"))
+    #expect(try logits([folder.path("named.rsw")]) == expected)
+  }
+
   @Test func whatLiesBesideTheNetworkIsKept() throws {
     let folder = try TemporaryFolder()
     let source = layout("torchvision-detection", "model.pth")

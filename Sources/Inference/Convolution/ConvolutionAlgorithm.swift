@@ -7,6 +7,8 @@ import Vectors
 package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// One matrix product on the input as it lies: ``DirectConvolution``.
   case direct
+  /// Seven matrix products in place of eight: ``StrassenConvolution``.
+  case strassen
   /// Matrix products on blocks of a matrix that is made from the input: ``Im2colConvolution``.
   case im2col
   /// Matrix products on the input as it lies, but for its padding: ``ImplicitConvolution``.
@@ -20,10 +22,16 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// F(2×2, 3×3) of stride 2: ``WinogradConvolution`` with tiles of 2 × 2 outputs.
   case winogradStrided2
 
+  /// Matrices that are made of a filter, and multiplied one after the other.
+  var filterPoints: Int { self == .strassen ? StrassenMatrix.allCases.count : tile?.filterPoints ?? 1 }
+
+  /// Into how many parts the channels are cut on either side.
+  var channelParts: Int { self == .strassen ? 2 : 1 }
+
   /// The tiles of Winograd's algorithms.
   var tile: WinogradTile? {
     switch self {
-    case .direct, .im2col, .implicit, .depthwise: nil
+    case .direct, .strassen, .im2col, .implicit, .depthwise: nil
     case .winograd2: .f2
     case .winograd4: .f4
     case .winogradStrided2: .strided2
@@ -35,6 +43,10 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     let window = convolution.window
     return switch self {
     case .direct: window.kernel == 1 && window.stride == 1 && window.padding == 0
+    case .strassen:
+      engine == .native && convolution.groups == 1 && window.kernel == 1
+        && convolution.inChannels.isMultiple(of: 2)
+        && convolution.outChannels.isMultiple(of: 2 * VectorKernels.chosen.panelColumns)
     case .im2col: true
     case .implicit:
       engine == .native && convolution.groups == 1 && window.dilation == 1
@@ -63,6 +75,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
       allCases
       .filter {
         $0.applies(to: convolution, options.engine) && ($0 != .winograd4 || options.accuracy == .standard)
+          && ($0 != .strassen || options.accuracy == .standard && !options.hasBFloat16)
       }
       .min { cost($0) < cost($1) } ?? .im2col
   }
@@ -91,6 +104,10 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
       rows = images * geometry.outHeight * max(geometry.outWidth, VectorKernels.chosen.tileRows)
       copied = ImplicitConvolution.scratchCount(geometry, images: images)
     }
+    if self == .strassen {
+      (products, filterPoints, rows) = (self.filterPoints, self.filterPoints, (pixels + 1) / 2)
+      copied = pixels * (inputs + outputs) + (geometry.isPointwise ? 0 : pixels * inputs)
+    }
     if let tile {
       (products, filterPoints) = (tile.points, tile.filterPoints)
       rows = images * tile.across(geometry.outHeight) * tile.across(geometry.outWidth)
@@ -100,9 +117,13 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     let rowsOfWeights = ConvolutionAlgorithm.rowsOfWeights * Double(filterPoints)
     let squares = (rowsOfThread * rowsOfThread, rowsOfWeights * rowsOfWeights)
     let rowsOfBoth = (squares.0 * squares.0 + squares.1 * squares.1).squareRoot().squareRoot()
-    let multiplied = Double(inputs * outputs / groups) * rowsOfBoth
+    let multiplied = Double(inputs * outputs / groups / (channelParts * channelParts)) * rowsOfBoth
     let cost = multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
-    return self == .winograd4 ? cost * ConvolutionAlgorithm.handicap : cost
+    return switch self {
+    case .winograd4: cost * ConvolutionAlgorithm.handicap
+    case .strassen: cost * ConvolutionAlgorithm.handicapOfStrassen
+    default: cost
+    }
   }
 
   /// Floats that stay in a core's second cache beside what is multiplied by them.
@@ -116,12 +137,14 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   private static let productsOfADepthwiseOne = 4.0
   /// F(4×4) is less exact and its weights take more memory, so it has to be better by a tenth.
   private static let handicap = 1.1
+  /// Strassen's weights take 7/4 of the memory, so it has to be better by more than measurements differ in.
+  private static let handicapOfStrassen = 1.03
 }
 
 /// How exact a model's arithmetic is.
 public enum Accuracy: Sendable {
   /// Every algorithm: the largest error of a ResNet's logits stays below 1.5e-5 of the largest logit.
   case standard
-  /// Without Winograd's F(4×4, 3×3), whose error is about twice that of the others.
+  /// Without Winograd's F(4×4, 3×3), whose error is about twice that of the others, and without Strassen's products.
   case strict
 }

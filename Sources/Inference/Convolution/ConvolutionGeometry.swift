@@ -25,6 +25,8 @@ struct ConvolutionGeometry {
     (padding, dilation) = (window.padding, window.dilation)
   }
 
+  /// Whether each pixel of the output is made of one of the input, in the same order.
+  var isPointwise: Bool { kernel == 1 && stride == 1 && padding == 0 }
   /// Floats of an image that comes in.
   var inputCount: Int { inHeight * inWidth * inChannels }
   /// Pixels of an image that comes out.

@@ -46,6 +46,7 @@ struct ConvolutionStep {
     }
     switch algorithm {
     case .direct: DirectConvolution.run(self, pass, data)
+    case .strassen: StrassenConvolution(self, images: data.images, threads: pass.threads).run(pass, data)
     case .im2col: Im2colConvolution.run(self, pass, data)
     case .implicit: ImplicitConvolution.run(self, pass, data)
     case .depthwise: DepthwiseConvolution.run(self, pass, data)
@@ -58,6 +59,7 @@ struct ConvolutionStep {
   func scratchCount(images: Int, threads: Int) -> Int {
     switch algorithm {
     case .direct: 0
+    case .strassen: StrassenConvolution(self, images: images, threads: threads).scratchCount
     case .im2col: Im2colConvolution.scratchCount(self, images: images, threads: threads)
     case .implicit: ImplicitConvolution.scratchCount(geometry, images: images)
     case .depthwise: DepthwiseConvolution.scratchCount(self, threads: threads)
@@ -74,11 +76,13 @@ struct ConvolutionStep {
       rows: images * geometry.outPixels, layout: layout, groups: groups, threads: threads)
   }
 
-  /// How the weights of a group lie, or those of an element of Winograd's transform.
+  /// How the weights of a group lie, or those of an element of Winograd's transform, or one of Strassen's matrices.
   var layout: WeightLayout {
     WeightLayout(
-      engine, depth: geometry.inChannels / groups * (algorithm.tile == nil ? geometry.taps : 1),
-      columns: geometry.outChannels / groups)
+      engine,
+      depth: geometry.inChannels / groups / algorithm.channelParts
+        * (algorithm.tile == nil ? geometry.taps : 1),
+      columns: geometry.outChannels / groups / algorithm.channelParts)
   }
 
   /// The product for some pixels and some output channels of one group, with its epilogue.

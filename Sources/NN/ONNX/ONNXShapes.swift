@@ -1,6 +1,8 @@
 // What an ONNX model says of the shapes of its input and output, and what its operators have to know: with an input
 // of any size, the number of channels only.
 
+import Checkpoints
+
 extension ONNXOptions {
   /// The shape of each node's result; nil for what depends on the input.
   func shapes(of graph: Graph) throws -> [[Int?]] {
@@ -9,14 +11,16 @@ extension ONNXOptions {
       return shapes.map { [batch] + $0.dropFirst().map { $0 } }
     }
     var shapes: [[Int?]] = []
-    for node in graph.nodes {
+    for (index, node) in graph.nodes.enumerated() {
       guard node.operation != .input else {
         shapes.append([batch, channels, nil, nil])
         continue
       }
       let x = shapes[node.inputs[0]]
       if let due = node.operation.inputChannels, let channels = x[1], channels != due {
-        throw InputError("\(channels) channels arrive where \(due) are due.")
+        throw InputError(
+          "\(quoted(graph.operatorNames[index])) can't be exported: \(channels) channels arrive where \(due) are due."
+        )
       }
       shapes.append(node.operation.shape(of: x))
     }
