@@ -202,7 +202,9 @@ struct Convert: ParsableCommand {
 
   /// How to read the network under the names of --to, where they imply another one and the file doesn't say.
   private func readingNote(_ network: ResNet?) throws -> String? {
-    guard let architecture = network?.architecture, let to, let dialect = Dialect(named: to) else { return nil }
+    guard let architecture = network?.architecture, let to, let dialect = Dialect(named: to) else {
+      return nil
+    }
     if let output, case .tensors(.rsw) = format ?? ConvertedFormat(path: output) { return nil }
     let settings = try dialect.settings(toRead: architecture)
     if settings.isEmpty { return nil }

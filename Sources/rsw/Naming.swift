@@ -99,7 +99,8 @@ struct Naming {
     guard let theirs = target.theirs(ours) else {
       if try target.implies(ours, tensor) { return nil }
       throw CheckpointError(
-        .notRepresentable, "has no name in networks of \(target.title) (\(target.name)): choose another --to.",
+        .notRepresentable,
+        "has no name in networks of \(target.title) (\(target.name)): choose another --to.",
         key: ours)
     }
     var note = old.isEmpty ? "implied" : old == theirs.name ? "" : "renamed"

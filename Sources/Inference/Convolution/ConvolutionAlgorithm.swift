@@ -138,7 +138,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// F(4×4) is less exact and its weights take more memory, so it has to be better by a tenth.
   private static let handicap = 1.1
   /// Strassen's weights take 7/4 of the memory, so it has to be better by more than measurements differ in.
-  private static let handicapOfStrassen = 1.03
+  private static let handicapOfStrassen = 1.06
 }
 
 /// How exact a model's arithmetic is.
