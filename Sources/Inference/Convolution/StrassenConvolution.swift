@@ -14,7 +14,8 @@
 //     X += S₃·T₃       C₂₂ = Y + S₃·T₃
 //     C₂₁ = X + A₂₂·T₄                      C₁₂ = Y + S₄·B₂₂
 //
-// The T are made when the weights are packed. One level of it is as exact as F(2×2) of Winograd.
+// The T are made when the weights are packed. Of a block with pixels that aren't finite, the result is computed as the
+// definition has it: sums would spread them.
 
 import Vectors
 
@@ -54,19 +55,16 @@ struct StrassenConvolution {
       2 * max(tile, min(StrassenConvolution.mostRows, StrassenConvolution.blockBudget / floatsOfPair))
     var blocks = (rows + most - 1) / most
     var partCount = 1
+    let panels = layout.columns / layout.rowStride
     if threads > 1 {
       if rows >= 2 * threads * StrassenConvolution.fewestRows {
         blocks = (blocks + threads - 1) / threads * threads
       }
-      let panels = layout.columns / layout.rowStride
       let wanted = (threads * StrassenConvolution.partsOfThread + blocks - 1) / blocks
       partCount = max(1, min(wanted, panels / StrassenConvolution.fewestPanels))
-      parts = (0..<partCount).map { part in
-        part * panels / partCount * layout.rowStride..<(part + 1) * panels / partCount * layout.rowStride
-      }
-    } else {
-      parts = [0..<layout.columns]
     }
+    let bounds = (0...partCount).map { $0 * panels / partCount * layout.rowStride }
+    parts = zip(bounds, bounds.dropFirst()).map { $0..<$1 }
     blockRows = (rows + blocks - 1) / blocks
   }
 
@@ -180,15 +178,14 @@ struct StrassenConvolution {
       /// - Parameter isResult: whether the target is a quarter of C, and takes what follows the product.
       func product(
         _ left: ConstantFloats, _ leftStride: Int, _ rows: Int, _ matrix: StrassenMatrix,
-        plus initial: Floats?,
-        to target: Floats, beside: Floats? = nil, isResult: Bool = false
+        plus initial: Floats?, to target: Floats, beside: Floats? = nil, isResult: Bool = false
       ) {
         let next = StrassenMatrix(rawValue: matrix.rawValue + 1) ?? .b11
         let place = isResult ? target - data.output : 0
         let product = StrassenProduct(
           left: left, leftStride: leftStride, rows: rows, depth: layout.depth,
-          weights: weights(matrix, columns),
-          columns: columns.count, beside: beside, initial: initial.map { ConstantFloats($0) },
+          weights: weights(matrix, columns), columns: columns.count, beside: beside,
+          initial: initial.map { ConstantFloats($0) },
           residual: isResult ? data.residual.map { $0 + place } : nil,
           bias: isResult ? ConstantFloats(data.weights.bias.start) + place % outputs : nil,
           bounds: isResult ? step.bounds : .none, target: target, stride: outputs,
@@ -222,8 +219,7 @@ struct StrassenConvolution {
           kernels.multiply(
             left, step.geometry.inChannels, upper + lower, layout.depth, weights, columns.count,
             isLast ? ConstantFloats(data.weights.bias.start) + column : nil, initial,
-            isLast ? step.bounds : .none,
-            target, step.geometry.outChannels, weights)
+            isLast ? step.bounds : .none, target, step.geometry.outChannels, weights)
         }
         add(pixels, matrices.0, to: data.residual.map { $0 + start + column }, isLast: false)
         add(pixels + layout.depth, matrices.1, to: ConstantFloats(target), isLast: true)
