@@ -192,6 +192,94 @@ import Vectors
     }
   }
 
+  /// The sums of blocks whose halves are of one size or not, and products that are added to two matrices.
+  @Test(arguments: VectorKernels.available.indices, [1, 2, 7, 14, 15, 29]) func strassenKernels(
+    _ instructions: Int, _ upper: Int
+  ) {
+    let kernels = VectorKernels.available[instructions]
+    var random = SplitMix64(state: UInt64(upper))
+    func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float(random.normal()) } }
+    for (lower, count) in [(upper, 5), (upper - 1, 16), (upper, 37), (upper - 1, 64)] {
+      var block = values((upper + lower) * 2 * count)
+      let zeros = [Float](repeating: 0, count: 2 * count)
+      let (rowStride, stride) = (count + 3, upper * (count + 3) + 5)
+      var sums = [Float](repeating: .nan, count: 4 * stride)
+      #expect(kernels.strassenSums(block, upper, lower, count, zeros, &sums, rowStride, stride))
+      for row in 0..<upper {
+        for column in 0..<count {
+          func pixel(_ row: Int, _ half: Int) -> Float {
+            row < upper + lower ? block[row * 2 * count + half * count + column] : 0
+          }
+          let (a1, a2, b1, b2) = (pixel(row, 0), pixel(row, 1), pixel(upper + row, 0), pixel(upper + row, 1))
+          let place = row * rowStride + column
+          check(
+            (0..<4).map { sums[$0 * stride + place] }, [b1 + b2, b1 + b2 - a1, a1 - b1, a2 - (b1 + b2 - a1)],
+            kernels, "sums of \(upper) and \(lower) rows of \(count)")
+        }
+      }
+      for place in [0, block.count / 2, block.count - 1] {
+        let value = block[place]
+        block[place] = place == 0 ? .infinity : .nan
+        #expect(!kernels.strassenSums(block, upper, lower, count, zeros, &sums, rowStride, stride))
+        block[place] = value
+      }
+    }
+
+    let (panel, rows) = (kernels.panelColumns, upper)
+    for (depth, panels) in [(3, 2), (MatrixKernel.depthAtOnce + 5, 1)] {
+      let columns = panels * panel
+      let (leftStride, stride) = (depth + 2, columns + 3)
+      let (left, weights, bias) = (values(rows * leftStride), values(depth * columns), values(columns))
+      let (initial, residual, other) = (values(rows * stride), values(rows * stride), values(rows * stride))
+      for (hasInitial, hasResidual, hasBeside) in [
+        (false, false, false), (true, false, true), (true, true, true),
+      ] {
+        var (target, beside) = (residual, other)
+        left.withUnsafeBufferPointer { left in
+          weights.withUnsafeBufferPointer { weights in
+            bias.withUnsafeBufferPointer { bias in
+              initial.withUnsafeBufferPointer { initial in
+                target.withUnsafeMutableBufferPointer { target in
+                  beside.withUnsafeMutableBufferPointer { beside in
+                    // The residual lies where the result goes.
+                    let product = StrassenProduct(
+                      left: left.baseAddress!, leftStride: leftStride, rows: rows, depth: depth,
+                      weights: weights.baseAddress!, columns: columns,
+                      beside: hasBeside ? beside.baseAddress : nil,
+                      initial: hasInitial ? initial.baseAddress : nil,
+                      residual: hasResidual ? ConstantFloats(target.baseAddress!) : nil,
+                      bias: hasResidual ? bias.baseAddress : nil, bounds: hasResidual ? .relu : .none,
+                      target: target.baseAddress!, stride: stride, following: weights.baseAddress!)
+                    withUnsafePointer(to: product) { kernels.strassenMultiply($0) }
+                  }
+                }
+              }
+            }
+          }
+        }
+        let product = target.indices.map { index -> Double in
+          let (row, column) = (index / stride, index % stride)
+          guard column < columns else { return 0 }
+          return (0..<depth).reduce(0) {
+            $0 + Double(left[row * leftStride + $1])
+              * Double(weights[(column / panel * depth + $1) * panel + column % panel])
+          }
+        }
+        let expected = target.indices.map { index -> Float in
+          guard index % stride < columns else { return residual[index] }
+          var sum = product[index] + Double(hasInitial ? initial[index] : 0)
+          if hasResidual { sum += Double(residual[index]) + Double(bias[index % stride]) }
+          return hasResidual ? Float(max(0, sum)) : Float(sum)
+        }
+        let what = "product of \(rows) × \(depth) and \(depth) × \(columns), added to two"
+        check(target, expected, kernels, what, tolerance: 3e-6)
+        check(
+          beside, other.indices.map { other[$0] + (hasBeside ? Float(product[$0]) : 0) }, kernels, what,
+          tolerance: 3e-6)
+      }
+    }
+  }
+
   /// Rows of every width around the four pixels that are computed at once, with windows that begin before the
   /// image, end behind it, span it, or lie beside it.
   @Test(arguments: VectorKernels.available.indices, counts) func depthwiseRows(
