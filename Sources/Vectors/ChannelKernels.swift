@@ -207,9 +207,16 @@ public enum ChannelKernels {
         let value = V.load(source + $0)
         sums = sums + (value - value)
       }, single: { sum += source[$0] - source[$0] })
-    return withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { lanes in
-      guard let start = lanes.baseAddress else { return false }
-      sums.store(start)
+    return isZero(sums, sum)
+  }
+
+  /// Whether the lanes and `rest` add up to zero; not where any of them is NaN.
+  @inlinable @inline(__always)
+  static func isZero<V: FloatVector>(_ lanes: V, _ rest: Float) -> Bool {
+    var sum = rest
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { scratch in
+      guard let start = scratch.baseAddress else { return false }
+      lanes.store(start)
       for lane in 0..<V.scalarCount { sum += start[lane] }
       return sum == 0
     }

@@ -91,12 +91,7 @@ public enum StrassenKernels {
         single: { sum(a + $0, b + $0, to + $0, &rest) })
       row &+= 1
     }
-    return withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { lanes in
-      guard let start = lanes.baseAddress else { return false }
-      difference.store(start)
-      for lane in 0..<V.scalarCount { rest += start[lane] }
-      return rest == 0
-    }
+    return ChannelKernels.isZero(difference, rest)
   }
 
   /// A product, in parts of its depth as ``MatrixKernel`` takes them.
@@ -112,14 +107,19 @@ public enum StrassenKernels {
       let weights = product.weights + k &* width
       let following = isLast ? product.following : weights + depth &* width
       let panelStride = product.depth &* width
+      // What has been added so far lies in the target; the residual comes from further away than X and Y.
+      let residual = isFirst ? product.residual : nil
+      let initial = isFirst ? product.initial : ConstantFloats(product.target)
+      let other = residual == nil ? nil : initial
+      let result = PanelResult(
+        product.target, stride: product.stride, initial: residual ?? initial, scale: nil,
+        bias: isLast ? product.bias : nil, bounds: isLast ? product.bounds : .none)
       var column = 0
       var panel = weights
       while column < product.columns {
         let edge = JoiningPanel<V>(
-          target: product.target + column, stride: product.stride, beside: product.beside.map { $0 + column },
-          initial: isFirst ? product.initial.map { $0 + column } : ConstantFloats(product.target + column),
-          residual: isFirst ? product.residual.map { $0 + column } : nil,
-          bias: isLast ? product.bias.map { $0 + column } : nil, bounds: isLast ? product.bounds : .none)
+          result.advanced(by: column), and: other.map { $0 + column },
+          beside: product.beside.map { $0 + column })
         MatrixKernel.multiplyPanel(
           FloatPanels<V>.self, product.left + k, product.leftStride, product.rows, depth, segment: depth, 0,
           panel,
@@ -134,44 +134,27 @@ public enum StrassenKernels {
 
 /// All columns of a panel, whose sums are added to two matrices.
 public struct JoiningPanel<Vector: FloatVector>: TileEdge {
-  @usableFromInline let target: Floats
-  public let stride: Int
+  @usableFromInline let panel: WholePanel<Vector>
+  /// Added to the result, beside what it begins with.
+  @usableFromInline let other: ConstantFloats?
+  /// The other matrix that the sums are added to.
   @usableFromInline let beside: Floats?
-  @usableFromInline let initial: ConstantFloats?
-  @usableFromInline let residual: ConstantFloats?
-  @usableFromInline let bias0: Vector
-  @usableFromInline let bias1: Vector
-  @usableFromInline let floor: Vector
-  @usableFromInline let ceiling: Vector
 
   @inlinable @inline(__always)
-  init(
-    target: Floats, stride: Int, beside: Floats?, initial: ConstantFloats?, residual: ConstantFloats?,
-    bias: ConstantFloats?, bounds: Bounds
-  ) {
-    self.target = target
-    self.stride = stride
+  init(_ result: PanelResult, and other: ConstantFloats?, beside: Floats?) {
+    panel = WholePanel(result)
+    self.other = other
     self.beside = beside
-    self.initial = initial
-    self.residual = residual
-    bias0 = bias.map { Vector.load($0) } ?? Vector(repeating: 0)
-    bias1 = bias.map { Vector.load($0 + Vector.scalarCount) } ?? Vector(repeating: 0)
-    floor = Vector(repeating: bounds.floor)
-    ceiling = Vector(repeating: bounds.ceiling)
   }
+
+  @inlinable @inline(__always)
+  public var stride: Int { panel.stride }
 
   @inlinable @inline(__always)
   public func initial(_ start: Int) -> (Vector, Vector) { (Vector(repeating: 0), Vector(repeating: 0)) }
 
   @inlinable @inline(__always)
-  public func fetch(_ start: Int, rows: Int) {
-    var line = (residual ?? initial ?? ConstantFloats(target)) + start
-    for _ in 0..<rows {
-      cpu_prefetch(line)
-      if Vector.scalarCount > 8 { cpu_prefetch(line + 16) }
-      line += stride
-    }
-  }
+  public func fetch(_ start: Int, rows: Int) { panel.fetch(start, rows: rows) }
 
   @inlinable @inline(__always)
   public func write(_ s0: Vector, _ s1: Vector, _ start: Int) {
@@ -180,16 +163,12 @@ public struct JoiningPanel<Vector: FloatVector>: TileEdge {
       (Vector.load(beside + start) + s0).store(beside + start)
       (Vector.load(beside + second) + s1).store(beside + second)
     }
-    var (r0, r1) = (s0 + bias0, s1 + bias1)
-    if let initial {
-      r0 = r0 + Vector.load(initial + start)
-      r1 = r1 + Vector.load(initial + second)
+    let (initial0, initial1) = panel.initial(start)
+    var (r0, r1) = (s0 + initial0, s1 + initial1)
+    if let other {
+      r0 = r0 + Vector.load(other + start)
+      r1 = r1 + Vector.load(other + second)
     }
-    if let residual {
-      r0 = r0 + Vector.load(residual + start)
-      r1 = r1 + Vector.load(residual + second)
-    }
-    r0.atLeast(floor).atMost(ceiling).store(target + start)
-    r1.atLeast(floor).atMost(ceiling).store(target + second)
+    panel.write(r0, r1, start)
   }
 }
