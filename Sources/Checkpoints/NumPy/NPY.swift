@@ -154,11 +154,14 @@ enum NPY {
   ]
 
   /// The type that NumPy's description names, such as `<f4`, and whether it is big-endian.
-  static func elementType(_ description: String) -> (DType, isBigEndian: Bool)? {
-    // One-byte types have no byte order, whatever the header says; `=` is the writer's own.
-    let order = description.first ?? " "
-    let code = "<>|=".contains(order) ? String(description.dropFirst()) : description
-    guard let dtype = types.first(where: { $0.description.dropFirst() == code })?.dtype else { return nil }
-    return (dtype, isBigEndian: order == ">")
-  }
+  static func elementType(_ description: String) -> (DType, isBigEndian: Bool)? { elementTypes[description] }
+
+  /// The types by every description of theirs: one-byte types have no byte order, whatever the header says; `=` is the
+  /// writer's own, as is none.
+  private static let elementTypes = Dictionary(
+    uniqueKeysWithValues: types.flatMap { type in
+      ["", "<", ">", "|", "="].map { order in
+        (order + type.description.dropFirst(), (type.dtype, isBigEndian: order == ">"))
+      }
+    })
 }
