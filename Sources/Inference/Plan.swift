@@ -12,7 +12,7 @@ struct PlanOptions: Hashable {
   let shape: [Int]
   /// The nodes whose results are wanted.
   let outputs: [Int]
-  let threads: Int
+  var threads: Int
   let accuracy: Accuracy
   /// The algorithm of every convolution that it applies to; nil for the cheapest.
   let algorithm: ConvolutionAlgorithm?
@@ -29,7 +29,8 @@ final class Plan: Sendable {
   let pool: ThreadPool
   let kernels = VectorKernels.chosen
   let engine: MatrixEngine
-  let idleWorkspaces = Locked<[Workspace]>([])
+  /// What passes that are over have worked in, one for each share.
+  let idleWorkspaces = Locked<[[Workspace]]>([])
 
   init(_ graph: Graph, _ options: PlanOptions, weights: WeightStore) throws {
     let outline = try PlanOutline(graph, options)
@@ -43,7 +44,7 @@ final class Plan: Sendable {
   }
 }
 
-/// The memory of one pass at a time.
+/// The memory of one share of a pass at a time.
 final class Workspace: Sendable {
   let buffers: [FloatBuffer]
   let scratch: FloatBuffer

@@ -3,8 +3,11 @@
 import NN
 import Vectors
 
-/// The steps of a plan, their algorithms and their buffers.
+/// The steps of a plan, their algorithms and their buffers: of one share of its batch.
 struct PlanOutline: Sendable {
+  let shares: BatchShares
+  /// Those that work on a share.
+  let threads: Int
   /// What is computed, in order.
   let segments: [Segment]
   /// Shapes of the nodes in PyTorch's order.
@@ -59,8 +62,14 @@ struct PlanOutline: Sendable {
   }
 
   init(_ graph: Graph, _ options: PlanOptions) throws(InputError) {
-    let shapes = try graph.shapes(input: options.shape)
+    let whole = try graph.shapes(input: options.shape)
+    let shares = BatchShares(images: whole[0][0], threads: options.threads)
+    let shapes = whole.map { [shares.size] + $0.dropFirst() }
+    var options = options
+    if shares.count > 1 { options.threads = 1 }
+    self.shares = shares
     self.shapes = shapes
+    threads = options.threads
     engine = options.engine
     var segments: [Segment] = []
     let operations = graph.fused(keeping: Set(options.outputs)).filter { $0.operation != .input }
@@ -76,7 +85,7 @@ struct PlanOutline: Sendable {
     }
     self.segments = segments
     buffers = BufferAssignment(
-      segments, imageSizes: shapes.map { $0.dropFirst().reduce(1, *) }, images: options.shape[0], input: 0,
+      segments, imageSizes: shapes.map { $0.dropFirst().reduce(1, *) }, images: shares.size, input: 0,
       kept: Set(options.outputs))
     scratchCount =
       segments.flatMap { segment in
@@ -102,13 +111,13 @@ struct PlanOutline: Sendable {
   func memory(_ stateDict: StateDict) -> PlanMemory {
     PlanMemory(
       weights: layers.reduce(0) { $0 + $1.layer.packedCount(engine, stateDict) } * MemoryLayout<Float>.stride,
-      workspace: (buffers.sizes.reduce(0, +) + scratchCount) * MemoryLayout<Float>.stride)
+      workspace: shares.count * (buffers.sizes.reduce(0, +) + scratchCount) * MemoryLayout<Float>.stride)
   }
 
   /// Multiplications and additions of a pass, as the definitions have them.
   var operationCount: Int {
     segments.flatMap(\.steps).reduce(0) { $0 + $1.operationCount(channels: shapes[$1.output][1]) }
-      * shapes[0][0]
+      * shares.images
   }
 
   // MARK: Compilation

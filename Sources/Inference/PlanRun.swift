@@ -11,34 +11,47 @@ extension Plan {
   func run(
     _ input: UnsafeBufferPointer<Float>, outputs: [Int], timed: ((PlanOutline.Step, Duration) -> Void)? = nil
   ) throws(CheckpointError) -> [Tensor] {
-    let workspace =
-      idleWorkspaces.withLock { $0.popLast() } ?? Workspace(outline)
-    defer { idleWorkspaces.withLock { $0.append(workspace) } }
+    let shares = outline.shares
+    let workspaces =
+      idleWorkspaces.withLock { $0.popLast() } ?? (0..<shares.count).map { _ in Workspace(outline) }
+    defer { idleWorkspaces.withLock { $0.append(workspaces) } }
 
     pool.pass { crew in
-      let context = StepContext(
-        crew: crew, threads: pool.threadCount, kernels: kernels, scratch: workspace.scratch.start)
-      let (shapes, buffers) = (outline.shapes, outline.buffers)
-      if let source = input.baseAddress {
-        toNHWC(source, shapes[0], workspace.buffers[buffers.buffer[0]].start, crew)
-      }
-      for segment in outline.segments {
-        for first in stride(from: 0, to: shapes[0][0], by: segment.images) {
-          let images = first..<min(shapes[0][0], first + segment.images)
-          for step in segment.steps {
-            let start = timed.map { _ in ContinuousClock.now }
-            run(step, context, images, workspace)
-            if let start { timed?(step, ContinuousClock.now - start) }
-          }
+      guard let input = input.baseAddress else { return }
+      if shares.count == 1 {
+        self.run(input, images: shares.images, workspaces[0], crew, timed)
+      } else {
+        let imageCount = outline.shapes[0].dropFirst().reduce(1, *)
+        crew.run(tasks: shares.count) { share, _ in
+          let images = shares[share]
+          self.run(
+            input + images.lowerBound * imageCount, images: images.count, workspaces[share], .lone,
+            share == 0 ? timed : nil)
         }
       }
     }
-    var results: [Tensor] = []
-    for node in outputs {
-      results.append(
-        try result(workspace.buffers[outline.buffers.buffer[node]].start, outline.shapes[node]))
+    return try outputs.map { node throws(CheckpointError) in try result(of: node, workspaces) }
+  }
+
+  /// Runs all steps on the images of a share.
+  private func run(
+    _ input: ConstantFloats, images count: Int, _ workspace: Workspace, _ crew: ThreadPool.Crew,
+    _ timed: ((PlanOutline.Step, Duration) -> Void)?
+  ) {
+    let context = StepContext(
+      crew: crew, threads: outline.threads, kernels: kernels, scratch: workspace.scratch.start)
+    let shape = [count] + outline.shapes[0].dropFirst()
+    toNHWC(input, shape, workspace.buffers[outline.buffers.buffer[0]].start, crew)
+    for segment in outline.segments {
+      for first in stride(from: 0, to: count, by: segment.images) {
+        let images = first..<min(count, first + segment.images)
+        for step in segment.steps {
+          let start = timed.map { _ in ContinuousClock.now }
+          run(step, context, images, workspace)
+          if let start { timed?(step, ContinuousClock.now - start) }
+        }
+      }
     }
-    return results
   }
 
   /// Where the results of some images are, the first of them at `first`.
@@ -181,11 +194,20 @@ extension Plan {
     }
   }
 
-  private func result(_ source: Floats, _ shape: [Int]) throws(CheckpointError) -> Tensor {
-    let values = [Float](unsafeUninitializedCapacity: shape.reduce(1, *)) { target, count in
-      if let start = target.baseAddress { toNCHW(ConstantFloats(source), shape, start) }
+  /// The result of a node, in PyTorch's order, of all shares.
+  private func result(of node: Int, _ workspaces: [Workspace]) throws(CheckpointError) -> Tensor {
+    let (shares, imageShape) = (outline.shares, outline.shapes[node].dropFirst())
+    let imageCount = imageShape.reduce(1, *)
+    let values = [Float](unsafeUninitializedCapacity: shares.images * imageCount) { target, count in
+      if let start = target.baseAddress {
+        for (share, workspace) in workspaces.enumerated() {
+          let images = shares[share]
+          let source = ConstantFloats(workspace.buffers[outline.buffers.buffer[node]].start)
+          toNCHW(source, [images.count] + imageShape, start + images.lowerBound * imageCount)
+        }
+      }
       count = target.count
     }
-    return try Tensor(shape: shape, values)
+    return try Tensor(shape: [shares.images] + imageShape, values)
   }
 }

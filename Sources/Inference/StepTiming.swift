@@ -2,7 +2,8 @@
 
 import NN
 
-/// A step of a plan and how long it took in each of several passes.
+/// A step of a plan and how long it took in each of several passes. Where threads take images of their own, it is how long it
+/// took for the first share of them.
 package struct StepTiming: Sendable {
   /// The layer's path, or the operation.
   package let name: String
@@ -47,7 +48,7 @@ package struct StepTiming: Sendable {
           name: name, node: step.output,
           shapes: (Array(shapes[step.inputs[0]].dropFirst()), Array(shapes[step.output].dropFirst())),
           algorithm: algorithm, images: segment.images,
-          operationCount: step.operationCount(channels: shapes[step.output][1]) * shapes[0][0])
+          operationCount: step.operationCount(channels: shapes[step.output][1]) * outline.shares.images)
       }
     }
   }

@@ -64,7 +64,7 @@ package final class ThreadPool: Sendable {
   package func pass<Result, Failure: Error>(
     _ body: (Crew) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    guard threadCount > 1, shared.beginPass() else { return try body(Crew(shared: nil)) }
+    guard threadCount > 1, shared.beginPass() else { return try body(.lone) }
     defer { shared.endPass() }
     return try body(Crew(shared: shared))
   }
@@ -72,6 +72,9 @@ package final class ThreadPool: Sendable {
   /// Those who work on the steps of one pass.
   package struct Crew {
     fileprivate let shared: Shared?
+
+    /// The thread that calls, alone.
+    package static let lone = Crew(shared: nil)
 
     /// Calls `body(task, worker)` for every task and returns when all are done.
     ///

@@ -41,7 +41,7 @@ struct WinogradConvolution {
   }
 
   /// A worker's transformed tiles and products should stay in its cache, in Floats.
-  private static let blockBudget = 256 * 1024
+  private static let blockBudget = 128 * 1024
   /// With fewer tiles a block, OpenBLAS spends its time on packing the weights.
   private static let fewestTiles = 32
   /// With fewer tiles for each thread, the channels are shared.

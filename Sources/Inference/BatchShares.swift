@@ -1,0 +1,28 @@
+// A batch of many images is shared out as images: each thread takes some of them through all steps by itself. Nothing is
+// handed from core to core then, and nobody waits between steps.
+
+/// The parts of a batch that are computed independently of each other, each by one thread; a single one for all threads
+/// where there are few images.
+struct BatchShares {
+  /// Of the batch.
+  let images: Int
+  /// Images of a share; the last one may have fewer.
+  let size: Int
+
+  /// With fewer images for each thread, weights are read too often for what is done with them.
+  private static let fewestImages = 4
+  /// A last share that lacks more than one of so many images would leave its thread waiting for too long.
+  private static let evenness = 16
+
+  init(images: Int, threads: Int) {
+    self.images = images
+    let size = (images + threads - 1) / threads
+    let isEven = (size * threads - images) * BatchShares.evenness <= images
+    self.size = threads > 1 && size >= BatchShares.fewestImages && isEven ? size : images
+  }
+
+  var count: Int { size == 0 ? 1 : (images + size - 1) / size }
+
+  /// The images of a share.
+  subscript(index: Int) -> Range<Int> { index * size..<min(images, (index + 1) * size) }
+}
