@@ -3,26 +3,32 @@
 
 /// The parts of a batch that are computed independently of each other, each by one thread; a single one for all threads
 /// where there are few images.
-struct BatchShares {
+package struct BatchShares: Equatable, Sendable {
   /// Of the batch.
-  let images: Int
+  package let images: Int
   /// Images of a share; the last one may have fewer.
-  let size: Int
+  package let size: Int
 
   /// With fewer images for each thread, weights are read too often for what is done with them.
   private static let fewestImages = 4
   /// A last share that lacks more than one of so many images would leave its thread waiting for too long.
   private static let evenness = 16
 
-  init(images: Int, threads: Int) {
+  package init(images: Int, threads: Int) {
     self.images = images
     let size = (images + threads - 1) / threads
     let isEven = (size * threads - images) * BatchShares.evenness <= images
     self.size = threads > 1 && size >= BatchShares.fewestImages && isEven ? size : images
   }
 
-  var count: Int { size == 0 ? 1 : (images + size - 1) / size }
+  package var count: Int { size == 0 ? 1 : (images + size - 1) / size }
+
+  /// How many images are computed at once, where that is `chunk` but for the last ones of a share. It is not said that fewer
+  /// need less scratch: they may be cut into fewer and larger blocks.
+  func counts(inChunksOf chunk: Int) -> Set<Int> {
+    Set([chunk] + [size, self[count - 1].count].map { $0 % chunk }.filter { $0 > 0 })
+  }
 
   /// The images of a share.
-  subscript(index: Int) -> Range<Int> { index * size..<min(images, (index + 1) * size) }
+  package subscript(index: Int) -> Range<Int> { index * size..<min(images, (index + 1) * size) }
 }

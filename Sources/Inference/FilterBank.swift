@@ -35,10 +35,8 @@ struct FilterBank {
     together = groups / convolution.groups(engine)
     kernel = convolution.window.kernel
     self.algorithm = algorithm
-    layout = WeightLayout(
-      engine,
-      depth: together * inputs / algorithm.channelParts * (algorithm.tile == nil ? kernel * kernel : 1),
-      columns: together * outputs / algorithm.channelParts)
+    layout = algorithm.layout(
+      engine, inputs: together * inputs, outputs: together * outputs, taps: kernel * kernel)
   }
 
   private var taps: Int { kernel * kernel }
@@ -47,7 +45,11 @@ struct FilterBank {
 
   /// Floats of all matrices; of a depthwise convolution, of all filters.
   var packedCount: Int {
-    algorithm == .depthwise ? taps * groups * outputs : groups / together * points * layout.count
+    switch algorithm {
+    case .depthwise: taps * groups * outputs
+    case .winograd3: points * PhaseConvolution.phases * inputs * outputs
+    default: groups / together * points * layout.count
+    }
   }
 
   /// How they lie where they can stay bfloat16, group after group: where they are multiplied as they are.
@@ -90,6 +92,10 @@ struct FilterBank {
       packStrassen(weight, scale: scale, to: target)
       return
     }
+    if algorithm == .winograd3 {
+      packPhases(weight, scale: scale, to: target)
+      return
+    }
     if together > 1 {
       target.update(repeating: 0, count: packedCount)
     } else {
@@ -127,6 +133,29 @@ struct FilterBank {
     subtract(matrix(.b22), matrix(.t1), to: matrix(.t2))
     subtract(matrix(.b22), b12, to: matrix(.t3))
     subtract(matrix(.b21), matrix(.t2), to: matrix(.t4))
+  }
+
+  /// Writes the transformed phases of the filters as ``PhaseTiles`` take them, for 16 outputs at a time: every second tap in
+  /// both directions, and zeros where the kernel has ended.
+  private func packPhases(_ weight: ConstantFloats, scale: ConstantFloats, to target: Floats) {
+    let (lanes, side, depth) = (PhaseKernel.lanes, WinogradF3.taps, PhaseConvolution.phases * inputs)
+    let transform = WinogradTile.f3.functions(.chosen).weights
+    let filters = FloatBuffer(count: side * side * lanes + points * lanes)
+    let scratch = filters.start + side * side * lanes
+    for first in stride(from: 0, to: outputs, by: lanes) {
+      for channel in 0..<depth {
+        let (phase, input) = channel.quotientAndRemainder(dividingBy: inputs)
+        for index in 0..<side * side * lanes {
+          let (tap, output) = (index / lanes, first + index % lanes)
+          let (y, x) = (tap / side * 2 + phase / 2, tap % side * 2 + phase % 2)
+          filters.start[index] =
+            y < kernel && x < kernel
+            ? weight[((output * inputs + input) * kernel + y) * kernel + x] * scale[output] : 0
+        }
+        transform(
+          filters.start, lanes, target + (first * points * depth + channel * lanes), depth * lanes, scratch)
+      }
+    }
   }
 
   /// Writes the filters of one group, the `place`th of those that are multiplied as one.

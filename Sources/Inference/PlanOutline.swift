@@ -89,7 +89,11 @@ struct PlanOutline: Sendable {
       kept: Set(options.outputs))
     scratchCount =
       segments.flatMap { segment in
-        segment.steps.map { $0.scratchCount(images: segment.images, threads: options.threads) }
+        segment.steps.flatMap { step in
+          shares.counts(inChunksOf: segment.images).map {
+            step.scratchCount(images: $0, threads: options.threads)
+          }
+        }
       }.max() ?? 0
   }
 

@@ -1,8 +1,6 @@
 // What Strassen's algorithm does beside multiplying, and the product that adds to two matrices: see
 // `StrassenConvolution` in Inference.
 
-public import CCPU
-
 /// A product with everything that is added to it: `target = left · weights + initial + residual + bias`, within `bounds`,
 /// and `beside = beside + left · weights`.
 public struct StrassenProduct {

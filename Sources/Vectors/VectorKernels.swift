@@ -18,6 +18,10 @@ public final class VectorKernels: Sendable {
   public let winograd4: WinogradFunctions
   /// The transforms of F(2×2, 3×3) of stride 2.
   public let winogradStrided2: WinogradFunctions
+  /// The transforms of F(3×3, 4×4).
+  public let winograd3: WinogradFunctions
+  /// ``PhaseKernel/run(_:_:)``.
+  public let phases: @Sendable (_ tiles: UnsafePointer<PhaseTiles>) -> Void
   /// ``ChannelKernels/epilogue(_:_:rows:columns:stride:bias:residual:bounds:)``.
   public let epilogue:
     @Sendable (
@@ -128,6 +132,8 @@ public final class VectorKernels: Sendable {
     winograd2 = WinogradFunctions(V.self, WinogradF2.self)
     winograd4 = WinogradFunctions(V.self, WinogradF4.self)
     winogradStrided2 = WinogradFunctions(V.self, WinogradStrided2.self)
+    winograd3 = WinogradFunctions(V.self, WinogradF3.self)
+    phases = { PhaseKernel.run(V.self, $0) }
     epilogue = {
       ChannelKernels.epilogue(
         V.self, $0, rows: $1, columns: $2, stride: $3, bias: $4, residual: $5, bounds: $6)

@@ -67,9 +67,9 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   ) {
     let (size, width) = (Transforms.filterPoints, V.scalarCount)
     var y = 0
-    while y < 3 {
+    while y < Transforms.taps {
       Transforms.weights(
-        { V.load(taps + (y &* 3 &+ $0) &* count) },
+        { V.load(taps + (y &* Transforms.taps &+ $0) &* count) },
         { ($1 as V).store(scratch + (y &* size &+ $0) &* width) })
       y &+= 1
     }

@@ -3,6 +3,8 @@
 
 /// The transforms of one algorithm, in one dimension.
 public protocol WinogradTransforms: SendableMetatype {
+  /// Of the filter.
+  static var taps: Int { get }
   /// Outputs of a tile.
   static var tile: Int { get }
   /// Inputs of a tile, and products.
@@ -11,10 +13,14 @@ public protocol WinogradTransforms: SendableMetatype {
   static var filterPoints: Int { get }
   /// `Bᵀ · x` for `points` vectors, with as many results.
   static func input<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
-  /// `G · x` for 3 vectors, with `filterPoints` results.
+  /// `G · x` for `taps` vectors, with `filterPoints` results.
   static func weights<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
   /// `Aᵀ · x` for `points` vectors, with `tile` results.
   static func output<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void)
+}
+
+extension WinogradTransforms {
+  @inlinable @inline(__always) public static var taps: Int { 3 }
 }
 
 /// F(2, 3): points 0, 1, −1, ∞.
@@ -95,6 +101,43 @@ public enum WinogradF4: WinogradTransforms {
     let (difference, differenceOfTwo) = (source(1) - source(2), source(3) - source(4))
     target(1, difference.addingProductFast(differenceOfTwo, V(repeating: 2)))
     target(3, (difference + source(5)).addingProductFast(differenceOfTwo, V(repeating: 8)))
+  }
+}
+
+/// F(3, 4): the points of F(4, 3), and so its transform of the input.
+public enum WinogradF3: WinogradTransforms {
+  @inlinable @inline(__always) public static var taps: Int { 4 }
+  @inlinable @inline(__always) public static var tile: Int { 3 }
+  @inlinable @inline(__always) public static var points: Int { 6 }
+  @inlinable @inline(__always) public static var filterPoints: Int { 6 }
+
+  @inlinable @inline(__always)
+  public static func input<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    WinogradF4.input(source, target)
+  }
+
+  @inlinable @inline(__always)
+  public static func weights<V: FloatVector>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (x0, x1, x2, x3) = (source(0), source(1), source(2), source(3))
+    let (sixth, quarter) = (V(repeating: 1 / 6), V(repeating: 0.25))
+    let even = sixth * (V(repeating: 0) - (x0 + x2))
+    let evenOfTwo = sixth * (quarter * x0 + x2)
+    let (odd, oddOfTwo) = (sixth * (x1 + x3), sixth * (V(repeating: 0.5) * x1 + (x3 + x3)))
+    target(0, quarter * x0)
+    target(1, even - odd)
+    target(2, even + odd)
+    target(3, evenOfTwo + oddOfTwo)
+    target(4, evenOfTwo - oddOfTwo)
+    target(5, x3)
+  }
+
+  @inlinable @inline(__always)
+  public static func output<V: FloatArithmetic>(_ source: (Int) -> V, _ target: (Int, V) -> Void) {
+    let (sum, sumOfTwo) = (source(1) + source(2), source(3) + source(4))
+    target(0, source(0) + sum + sumOfTwo)
+    target(2, (sum + source(5)).addingProductFast(sumOfTwo, V(repeating: 4)))
+    let (difference, differenceOfTwo) = (source(1) - source(2), source(3) - source(4))
+    target(1, difference.addingProductFast(differenceOfTwo, V(repeating: 2)))
   }
 }
 

@@ -44,7 +44,7 @@ extension ComparesWithOracle {
     _ model: Model<Network>, _ input: Tensor, _ what: String,
     _ cases: [(ConvolutionAlgorithm?, Float)] = [
       (nil, 2e-5), (.direct, 2e-5), (.strassen, 2e-5), (.im2col, 2e-6), (.implicit, 2e-5),
-      (.winograd2, 4e-6), (.winograd4, 2e-5), (.winogradStrided2, 2e-5),
+      (.winograd2, 4e-6), (.winograd4, 2e-5), (.winogradStrided2, 2e-5), (.winograd3, 2e-5),
     ], magnitude: Double = 0
   ) throws {
     let expected = try ReferenceInterpreter(model.graph, model.stateDict).run(input)[model.graph.output]

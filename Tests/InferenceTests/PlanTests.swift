@@ -195,6 +195,51 @@ import Testing
     }
   }
 
+  /// Threads that take images of their own give what they give together, for shares of different sizes too.
+  @Test(arguments: [8, 12, 17, 18]) func sharesOfABatchGiveWhatEachImageGives(_ images: Int) throws {
+    var random = SplitMix64(state: UInt64(images))
+    var model = Model { scope in
+      let stem = Conv2d(scope["stem"], 3, 16, kernel: 7, stride: 2, padding: 3)
+      let (block, norm) = (
+        Conv2d(scope["block"], 16, 16, kernel: 3, padding: 1), BatchNorm2d(scope["norm"], 16)
+      )
+      let (pool, fc) = (AdaptiveAvgPool2d(scope["pool"]), Linear(scope["fc"], 16, 5))
+      return Network { x in
+        let wide = relu(stem(x))
+        return fc(flatten(pool(relu(norm(block(wide)) + wide))))
+      }
+    }
+    try randomize(&model, &random)
+    let input = try self.random([images, 3, 21, 34], &random)
+    try check(model, input, "\(images) images")
+    model.threadCount = 2
+    #expect(try model.profile(input, repetitions: 1)[0].images <= (images + 1) / 2, "a share at most")
+    let stages = try model.outputs(input, at: ["stem", "fc"])
+    #expect(stages.map(\.shape) == [[images, 16, 11, 17], [images, 5]])
+    let memory = try model.memory(for: input.shape).workspace
+    model.threadCount = 1
+    #expect(
+      try memory < 2 * model.memory(for: input.shape).workspace, "a share has room for its images alone")
+  }
+
+  @Test func sharesAreEvenOrNone() {
+    for threads in 1...9 {
+      for images in 0...200 {
+        let shares = BatchShares(images: images, threads: threads)
+        let ranges = (0..<shares.count).map { shares[$0] }
+        #expect(ranges.flatMap { Array($0) } == Array(0..<images), "\(images) images, \(threads) threads")
+        #expect(shares.count == 1 || shares.count == threads, "\(images) images, \(threads) threads")
+        #expect(
+          shares.count == 1 || shares.size >= 4 && (shares.size * threads - images) * 16 <= images,
+          "\(images) images, \(threads) threads")
+      }
+    }
+    #expect(BatchShares(images: 16, threads: 2).size == 8)
+    #expect(BatchShares(images: 17, threads: 2).size == 9)
+    #expect(BatchShares(images: 9, threads: 2).count == 1, "one of ten would be waited for")
+    #expect(BatchShares(images: 6, threads: 2).count == 1)
+  }
+
   @Test func theAlgorithmFollowsFromTheShape() throws {
     func algorithm(
       _ pixels: Int, _ channels: Int, kernel: Int = 3, stride: Int = 1, batch: Int = 1, groups: Int = 1,

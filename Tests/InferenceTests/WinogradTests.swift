@@ -41,6 +41,7 @@ private struct Fraction: Equatable {
   static let cases = [
     Case(name: "F(2, 3)", matrices: .f2, functions: { $0.winograd2 }, stride: 1, filterPoints: 4),
     Case(name: "F(4, 3)", matrices: .f4, functions: { $0.winograd4 }, stride: 1, filterPoints: 6),
+    Case(name: "F(3, 4)", matrices: .f3, functions: { $0.winograd3 }, stride: 1, filterPoints: 6),
     Case(
       name: "F(2, 3) of stride 2", matrices: .strided2, functions: { $0.winogradStrided2 }, stride: 2,
       filterPoints: 4),
@@ -51,7 +52,7 @@ private struct Fraction: Equatable {
   @Test(arguments: cases.indices) func matricesAreAConvolutionInExactArithmetic(_ index: Int) {
     let (matrices, stride) = (WinogradTests.cases[index].matrices, WinogradTests.cases[index].stride)
     for output in matrices.aTransposed.indices {
-      for tap in 0..<3 {
+      for tap in matrices.g[0].indices {
         for input in matrices.bTransposed[0].indices {
           var sum = Fraction(0)
           for point in matrices.g.indices {
@@ -109,11 +110,12 @@ private struct Fraction: Equatable {
         "\(kernels.name), \(algorithm.name), input, channel \(channel): \(difference ?? "")")
     }
 
-    let taps = values(9 * channels)
+    let side = matrices.g[0].count
+    let taps = values(side * side * channels)
     functions.weights(taps, channels, &result, channels, scratch)
     let filterTransform = Array(matrices.g.prefix(filterSize))
     for channel in 0..<channels {
-      let expected = transformed(filterTransform, matrix(3) { taps[$0 * channels + channel] })
+      let expected = transformed(filterTransform, matrix(side) { taps[$0 * channels + channel] })
       let actual = (0..<filterSize * filterSize).map { result[$0 * channels + channel] }
       let difference = difference(actual, expected.flatMap { $0 }.map { Float($0) }, tolerance: 1e-6)
       #expect(

@@ -21,12 +21,30 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   case winograd4
   /// F(2×2, 3×3) of stride 2: ``WinogradConvolution`` with tiles of 2 × 2 outputs.
   case winogradStrided2
+  /// F(3×3, 4×4) of the four phases of a window of stride 2, such as 7 × 7: ``PhaseConvolution``.
+  case winograd3
 
   /// Matrices that are made of a filter, and multiplied one after the other.
   var filterPoints: Int { self == .strassen ? StrassenMatrix.allCases.count : tile?.filterPoints ?? 1 }
 
   /// Into how many parts the channels are cut on either side.
   var channelParts: Int { self == .strassen ? 2 : 1 }
+
+  /// Channels that it makes of one.
+  private var phases: Int { self == .winograd3 ? PhaseConvolution.phases : 1 }
+
+  /// Whether it trades accuracy for speed.
+  private var isLessExact: Bool { self == .winograd4 || self == .winograd3 || self == .strassen }
+
+  /// How the weights of a group lie, or those of an element of Winograd's transform, or one of Strassen's matrices.
+  ///
+  /// - Parameters:
+  ///   - inputs: of the group, like the outputs.
+  ///   - taps: of the window.
+  func layout(_ engine: MatrixEngine, inputs: Int, outputs: Int, taps: Int) -> WeightLayout {
+    WeightLayout(
+      engine, depth: inputs / channelParts * (tile == nil ? taps : 1), columns: outputs / channelParts)
+  }
 
   /// The tiles of Winograd's algorithms.
   var tile: WinogradTile? {
@@ -35,6 +53,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     case .winograd2: .f2
     case .winograd4: .f4
     case .winogradStrided2: .strided2
+    case .winograd3: .f3
     }
   }
 
@@ -55,6 +74,11 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     case .depthwise: convolution.groups == convolution.inChannels
     case .winograd2, .winograd4, .winogradStrided2:
       window.kernel == 3 && window.stride == tile?.stride && window.dilation == 1
+    case .winograd3:
+      engine == .native && convolution.groups == 1 && (window.kernel + 1) / 2 == WinogradF3.taps
+        && window.stride == 2 && window.dilation == 1
+        && convolution.inChannels * phases <= PhaseKernel.lanes
+        && convolution.outChannels.isMultiple(of: PhaseKernel.lanes)
     }
   }
 
@@ -74,8 +98,8 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     return
       allCases
       .filter {
-        $0.applies(to: convolution, options.engine) && ($0 != .winograd4 || options.accuracy == .standard)
-          && ($0 != .strassen || options.accuracy == .standard && !options.hasBFloat16)
+        $0.applies(to: convolution, options.engine) && (!$0.isLessExact || options.accuracy == .standard)
+          && ($0 != .strassen || !options.hasBFloat16)
       }
       .min { cost($0) < cost($1) } ?? .im2col
   }
@@ -89,7 +113,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// copied or transformed costs ``productsOfACopy`` an element, which is why layers of few channels gain less from
   /// Winograd.
   private func cost(_ geometry: ConvolutionGeometry, groups: Int, images: Int, threads: Int) -> Double {
-    let (inputs, outputs) = (geometry.inChannels, geometry.outChannels)
+    let (inputs, outputs) = (geometry.inChannels * phases, geometry.outChannels)
     let pixels = images * geometry.outPixels
     if self == .depthwise {
       let repeated =
@@ -121,6 +145,9 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     let cost = multiplied + ConvolutionAlgorithm.productsOfACopy * Double(copied) / Double(threads)
     return switch self {
     case .winograd4: cost * ConvolutionAlgorithm.handicap
+    case .winograd3:
+      cost * ConvolutionAlgorithm.handicap
+        * (VectorKernels.chosen.width < PhaseKernel.lanes ? ConvolutionAlgorithm.handicapOfFewRegisters : 1)
     case .strassen: cost * ConvolutionAlgorithm.handicapOfStrassen
     default: cost
     }
@@ -137,6 +164,8 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   private static let productsOfADepthwiseOne = 4.0
   /// F(4×4) is less exact and its weights take more memory, so it has to be better by a tenth.
   private static let handicap = 1.1
+  /// With 16 registers the phases take as long as the definition has it: 2.2 and 2.1 ms for ResNet-50's first layer.
+  private static let handicapOfFewRegisters = 2.0
   /// Strassen's weights take 7/4 of the memory, so it has to be better by more than measurements differ in.
   private static let handicapOfStrassen = 1.06
 }
@@ -145,6 +174,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 public enum Accuracy: Sendable {
   /// Every algorithm: the largest error of a ResNet's logits stays below 1.5e-5 of the largest logit.
   case standard
-  /// Without Winograd's F(4×4, 3×3), whose error is about twice that of the others, and without Strassen's products.
+  /// Without Winograd's F(4×4, 3×3) and F(3×3, 4×4), whose error is about twice that of the others, and without Strassen's
+  /// products.
   case strict
 }

@@ -14,6 +14,8 @@ struct ConvolutionStep {
   let engine: MatrixEngine
   /// The activation at the end.
   let bounds: Bounds
+  /// How the weights of a group lie, or those of an element of Winograd's transform, or one of Strassen's matrices.
+  let layout: WeightLayout
 
   init(
     _ geometry: ConvolutionGeometry, _ convolution: Convolution, bounds: Bounds, images: Int,
@@ -34,6 +36,9 @@ struct ConvolutionStep {
     } else {
       algorithm = .choice(for: convolution, geometry, groups: groups, images: images, options)
     }
+    layout = algorithm.layout(
+      engine, inputs: geometry.inChannels / groups, outputs: geometry.outChannels / groups,
+      taps: geometry.taps)
   }
 
   /// Computes a number of images.
@@ -52,6 +57,7 @@ struct ConvolutionStep {
     case .depthwise: DepthwiseConvolution.run(self, pass, data)
     case .winograd2, .winograd4, .winogradStrided2:
       WinogradConvolution(self, images: data.images, threads: pass.threads)?.run(pass, data)
+    case .winograd3: PhaseConvolution(self, images: data.images, threads: pass.threads).run(pass, data)
     }
   }
 
@@ -65,6 +71,7 @@ struct ConvolutionStep {
     case .depthwise: DepthwiseConvolution.scratchCount(self, threads: threads)
     case .winograd2, .winograd4, .winogradStrided2:
       WinogradConvolution(self, images: images, threads: threads)?.scratchCount ?? 0
+    case .winograd3: PhaseConvolution(self, images: images, threads: threads).scratchCount
     }
   }
 
@@ -74,15 +81,6 @@ struct ConvolutionStep {
   func matrixBlocks(images: Int, threads: Int) -> MatrixBlocks {
     MatrixBlocks(
       rows: images * geometry.outPixels, layout: layout, groups: groups, threads: threads)
-  }
-
-  /// How the weights of a group lie, or those of an element of Winograd's transform, or one of Strassen's matrices.
-  var layout: WeightLayout {
-    WeightLayout(
-      engine,
-      depth: geometry.inChannels / groups / algorithm.channelParts
-        * (algorithm.tile == nil ? geometry.taps : 1),
-      columns: geometry.outChannels / groups / algorithm.channelParts)
   }
 
   /// The product for some pixels and some output channels of one group, with its epilogue.

@@ -1,15 +1,15 @@
 // Winograd's minimal filtering (Winograd 1980, "Arithmetic complexity of computations"; Lavin and
 // Gray 2016, "Fast algorithms for convolutional neural networks", arXiv:1509.09308).
 //
-// The m outputs of a filter of 3 taps over d, with d of m + 2 elements,
+// The m outputs of a filter of r taps over d, with d of m + r − 1 elements,
 //
 //     y[i] = Σ g[k] · d[i + k]
 //
-// are Aᵀ · ((G · g) ⊙ (Bᵀ · d)): m + 2 multiplications instead of 3m. The filter and d are taken as
-// polynomials and evaluated at m + 1 points and ∞; products of values are values of the product,
+// are Aᵀ · ((G · g) ⊙ (Bᵀ · d)): m + r − 1 multiplications instead of r · m. The filter and d are taken as
+// polynomials and evaluated at m + r − 2 points and ∞; products of values are values of the product,
 // through which Aᵀ interpolates. In two dimensions each matrix is applied to rows and columns.
 
-/// The matrices of F(m, 3), as fractions: one row of G for each product.
+/// The matrices of F(m, r), as fractions: one row of G for each product.
 package struct WinogradMatrices: Sendable {
   /// A fraction in lowest terms.
   package struct Ratio: Sendable {
@@ -23,7 +23,7 @@ package struct WinogradMatrices: Sendable {
 
   /// `[outputs, products]`: from products to outputs.
   package let aTransposed: [[Ratio]]
-  /// `[products, 3]`: transforms a filter.
+  /// `[products, taps]`: transforms a filter.
   package let g: [[Ratio]]
   /// `[products, inputs]`: transforms the input.
   package let bTransposed: [[Ratio]]
@@ -68,6 +68,30 @@ package struct WinogradMatrices: Sendable {
       [1, 2, 4],
       [1, -2, 4],
       [0, 0, 1],
+    ], over: [4, 6, 6, 24, 24, 1],
+    bTransposed: [
+      [4, 0, -5, 0, 1, 0],
+      [0, -4, -4, 1, 1, 0],
+      [0, 4, -4, -1, 1, 0],
+      [0, -2, -1, 2, 1, 0],
+      [0, 2, -1, -2, 1, 0],
+      [0, 4, 0, -5, 0, 1],
+    ])
+
+  /// F(3, 4): the points of F(4, 3).
+  package static let f3 = WinogradMatrices(
+    aTransposed: [
+      [1, 1, 1, 1, 1, 0],
+      [0, 1, -1, 2, -2, 0],
+      [0, 1, 1, 4, 4, 1],
+    ],
+    g: [
+      [1, 0, 0, 0],
+      [-1, -1, -1, -1],
+      [-1, 1, -1, 1],
+      [1, 2, 4, 8],
+      [1, -2, 4, -8],
+      [0, 0, 0, 1],
     ], over: [4, 6, 6, 24, 24, 1],
     bTransposed: [
       [4, 0, -5, 0, 1, 0],

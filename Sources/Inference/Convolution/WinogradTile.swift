@@ -18,6 +18,7 @@ struct WinogradTile {
 
   static let f2 = WinogradTile(WinogradF2.self, stride: 1, \.winograd2)
   static let f4 = WinogradTile(WinogradF4.self, stride: 1, \.winograd4)
+  static let f3 = WinogradTile(WinogradF3.self, stride: 1, \.winograd3)
   static let strided2 = WinogradTile(WinogradStrided2.self, stride: 2, \.winogradStrided2)
 
   private init<T: WinogradTransforms>(
