@@ -127,7 +127,7 @@ struct PlanOutline: Sendable {
   // MARK: Compilation
 
   /// A thread's part of what goes into a step and comes out of it should stay in cache, in bytes.
-  private static let cacheBudget = 8 << 20
+  private static let cacheBudget = 4 << 20
 
   /// How many images each operation computes at once: the largest power of two whose data stays in cache.
   ///

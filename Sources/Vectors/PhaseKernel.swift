@@ -2,6 +2,8 @@
 // channels the 36 products of a tile are over before they would pay for the way to memory and back, so they are transformed
 // where they are: six at a time, a column of the tile, in registers.
 
+public import CCPU
+
 /// Some tiles and 16 output channels of them.
 public struct PhaseTiles {
   @usableFromInline let transformed: ConstantFloats
@@ -77,6 +79,13 @@ public enum PhaseKernel {
     let (tile, size, width) = (WinogradF3.tile, WinogradF3.points, V.scalarCount)
     let transformed = tiles.transformed + first &* size &* size &* lanes
     let row = size &* tiles.depth &* lanes
+    let channel = tiles.channel &+ lane
+    // What is written lies far away.
+    var result = first &* tile &* tile
+    while result < (first &+ S.count) &* tile &* tile {
+      cpu_prefetch(UnsafePointer(tiles.pixels[result]) + channel)
+      result &+= 1
+    }
     var x = 0
     while x < size {
       var sums = S()
@@ -96,7 +105,6 @@ public enum PhaseKernel {
       }
       x &+= 1
     }
-    let channel = tiles.channel &+ lane
     let bias = V.load(tiles.bias + lane)
     var line = 0
     while line < S.count &* tile {
