@@ -1,6 +1,8 @@
 // Winograd's transforms of a tile in two dimensions, along the channels: first the columns, then each
 // row of what that gave, as soon as it is there.
 
+public import CCPU
+
 public enum WinogradKernels<Transforms: WinogradTransforms> {
   /// Writes `Bᵀ · d · B` for every channel.
   ///
@@ -115,6 +117,11 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   ) {
     let (tile, size) = (Transforms.tile, Transforms.points)
     let shift = V.load(bias + channel)
+    var place = 0
+    while place < tile &* tile {
+      cpu_prefetch(UnsafePointer(pixels[place]) + (channel &+ V.scalarCount))
+      place &+= 1
+    }
     @inline(__always) func row(_ y: Int) -> TileRow<V> {
       TileRow { x in
         x < size ? V.load(source + ((y &* size &+ x) &* stride &+ channel)) : V(repeating: 0)
