@@ -47,6 +47,11 @@ require_shells() {
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
 
+# For tools/check_system_errors.py
+require_strace() {
+  command -v strace >/dev/null 2>&1 || install_packages strace
+}
+
 # install_packages PACKAGE...
 install_packages() {
   local missing=("$@")

@@ -47,7 +47,7 @@ struct Bench: ParsableCommand {
       valueName: "engine"))
   var engine: MatrixEngine?
 
-  @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4, 3x3), no Strassen.")
+  @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4) and F(3x3), no Strassen.")
   var strict = false
 
   @Flag(help: "Time each layer, and say how it is computed.")

@@ -43,7 +43,7 @@ struct Run: ParsableCommand {
   @Option(help: "How many threads to use (default: one for each CPU).")
   var threads: Int?
 
-  @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4, 3x3), no Strassen.")
+  @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4) and F(3x3), no Strassen.")
   var strict = false
 
   @Flag(help: "Print JSON.")
