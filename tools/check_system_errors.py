@@ -73,6 +73,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rsw", type=Path, default=ROOT / ".build" / "tool" / "release" / "rsw")
     rsw = parser.parse_args().rsw
+    if not shutil.which("strace"):
+        raise SystemExit("strace is missing: install it")
     if subprocess.run(["strace", "-o", "/dev/null", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
         print("not checked: this system lets no process be traced")
         return

@@ -11,7 +11,7 @@ package struct BatchShares: Equatable, Sendable {
 
   /// With fewer images for each thread, weights are read too often for what is done with them.
   private static let fewestImages = 4
-  /// A last share that lacks more than one of so many images would leave its thread waiting for too long.
+  /// Shares of one size would be those of a larger batch: by at most one image in so many, as threads wait in their place.
   private static let evenness = 16
 
   package init(images: Int, threads: Int) {

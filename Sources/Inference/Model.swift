@@ -21,7 +21,7 @@ public struct Model<Root: Module>: Sendable {
   public let graph: Graph
   /// The weights: a tensor for each of `parameters`.
   public private(set) var stateDict: StateDict
-  /// How many threads a pass uses, the caller's included. Results are the same from run to run at
+  /// How many threads a pass uses, the caller's included; at least that one. Results are the same from run to run at
   /// the same count.
   public var threadCount = ThreadPool.availableCPUs {
     didSet { if threadCount != oldValue { plans = PlanCache(plans.weights) } }
@@ -130,7 +130,7 @@ public struct Model<Root: Module>: Sendable {
 
   private func options(_ shape: [Int], outputs: [Int]) -> PlanOptions {
     PlanOptions(
-      shape: shape, outputs: outputs, threads: threadCount, accuracy: accuracy, algorithm: algorithm,
+      shape: shape, outputs: outputs, threads: max(1, threadCount), accuracy: accuracy, algorithm: algorithm,
       engine: engine, hasBFloat16: plans.weights.hasBFloat16)
   }
 

@@ -117,6 +117,7 @@ public enum WinogradKernels<Transforms: WinogradTransforms> {
   ) {
     let (tile, size) = (Transforms.tile, Transforms.points)
     let shift = V.load(bias + channel)
+    // Where the next channels of the tile go is asked for.
     var place = 0
     while place < tile &* tile {
       cpu_prefetch(UnsafePointer(pixels[place]) + (channel &+ V.scalarCount))

@@ -222,6 +222,21 @@ import Testing
       try memory < 2 * model.memory(for: input.shape).workspace, "a share has room for its images alone")
   }
 
+  @Test(arguments: [0, -3]) func aPassHasOneThreadAtLeast(_ threads: Int) throws {
+    var random = SplitMix64(state: 4)
+    var model = Model { scope in
+      let conv = Conv2d(scope["conv"], 3, 16, kernel: 3)
+      return Network { relu(conv($0)) }
+    }
+    try randomize(&model, &random)
+    let input = try self.random([9, 3, 12, 13], &random)
+    model.threadCount = 1
+    let expected = try model(input).floats()
+    model.threadCount = threads
+    #expect(try model(input).floats() == expected)
+    #expect(try model.memory(for: input.shape).workspace > 0)
+  }
+
   @Test func sharesAreEvenOrNone() {
     for threads in 1...9 {
       for images in 0...200 {

@@ -36,7 +36,8 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// Whether it trades accuracy for speed.
   private var isLessExact: Bool { self == .winograd4 || self == .winograd3 || self == .strassen }
 
-  /// How the weights of a group lie, or those of an element of Winograd's transform, or one of Strassen's matrices.
+  /// How the weights of a group lie, or those of an element of Winograd's transform, or one of Strassen's matrices; those of
+  /// the phases lie as ``PhaseTiles`` take them instead.
   ///
   /// - Parameters:
   ///   - inputs: of the group, like the outputs.
@@ -162,7 +163,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// Measured on Zen 3 in MobileNetV2: without a matrix a multiplication takes a load of its own, and as long as
   /// so many in a product.
   private static let productsOfADepthwiseOne = 4.0
-  /// F(4×4) is less exact and its weights take more memory, so it has to be better by a tenth.
+  /// F(4×4) and F(3×3) are less exact and their weights take more memory, so they have to be better by a tenth.
   private static let handicap = 1.1
   /// With 16 registers the phases take as long as the definition has it: 2.2 and 2.1 ms for ResNet-50's first layer.
   private static let handicapOfFewRegisters = 2.0
@@ -174,7 +175,7 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 public enum Accuracy: Sendable {
   /// Every algorithm: the largest error of a ResNet's logits stays below 1.5e-5 of the largest logit.
   case standard
-  /// Without Winograd's F(4×4, 3×3) and F(3×3, 4×4), whose error is about twice that of the others, and without Strassen's
-  /// products.
+  /// Without Winograd's F(4×4, 3×3), whose error is about twice that of the others, without F(3×3, 4×4), with which the first
+  /// layer's is about three times that of the definition, and without Strassen's products.
   case strict
 }

@@ -14,7 +14,7 @@ struct ConvolutionStep {
   let engine: MatrixEngine
   /// The activation at the end.
   let bounds: Bounds
-  /// How the weights of a group lie, or those of an element of Winograd's transform, or one of Strassen's matrices.
+  /// ``ConvolutionAlgorithm/layout(_:inputs:outputs:taps:)``.
   let layout: WeightLayout
 
   init(

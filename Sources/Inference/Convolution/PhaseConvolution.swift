@@ -1,4 +1,4 @@
-// Convolutions of 7 × 7 pixels at stride 2 over few channels, as a ResNet begins with: by Winograd's algorithm.
+// Convolutions of 7 × 7 (or 8 × 8) pixels at stride 2 over few channels, as a ResNet begins with: by Winograd's algorithm.
 //
 // An image has pixels of four phases, whose row and column are even or odd. With the phases as channels it is half as high
 // and wide, and the window is one of 4 × 4 pixels at stride 1, with zeros for an eighth row and column. F(3×3, 4×4) takes
