@@ -5,8 +5,8 @@
 A checkpoint of 100 MB is converted to every format over an existing file, and killed (SIGKILL, SIGINT or SIGTERM)
 after a random time; then it is converted on a file system of 8 MB. Whatever happens, the folder must hold the
 old file with its old content, or the new one complete, and nothing else. But for one instant: a file without a name gets
-one of its own before it takes another's place, and who is killed between these two calls leaves it, complete. Mounting takes root, or a kernel on which users may
-have namespaces of their own.
+one of its own before it takes another's place, and a conversion that is killed between these two calls leaves it, complete.
+Mounting takes root, or a kernel on which users may have namespaces of their own.
 """
 
 import argparse

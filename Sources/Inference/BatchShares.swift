@@ -3,7 +3,7 @@
 
 /// The parts of a batch that are computed independently of each other, each by one thread; a single one for all threads
 /// where there are few images.
-package struct BatchShares: Equatable, Sendable {
+package struct BatchShares: Sendable {
   /// Of the batch.
   package let images: Int
   /// Images of a share; the last one may have fewer.
@@ -11,7 +11,7 @@ package struct BatchShares: Equatable, Sendable {
 
   /// With fewer images for each thread, weights are read too often for what is done with them.
   private static let fewestImages = 4
-  /// Shares of one size would be those of a larger batch: by at most one image in so many, as threads wait in their place.
+  /// All threads together may wait for one image in so many, as the last share is smaller.
   private static let evenness = 16
 
   package init(images: Int, threads: Int) {

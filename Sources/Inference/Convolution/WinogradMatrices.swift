@@ -53,6 +53,16 @@ package struct WinogradMatrices: Sendable {
       [0, -1, 0, 1],
     ])
 
+  /// Bᵀ for points 0, 1, −1, 2, −2, ∞, however many taps the filter has.
+  private static let inputOfSixPoints = [
+    [4, 0, -5, 0, 1, 0],
+    [0, -4, -4, 1, 1, 0],
+    [0, 4, -4, -1, 1, 0],
+    [0, -2, -1, 2, 1, 0],
+    [0, 2, -1, -2, 1, 0],
+    [0, 4, 0, -5, 0, 1],
+  ]
+
   /// F(4, 3): points 0, 1, −1, 2, −2, ∞.
   package static let f4 = WinogradMatrices(
     aTransposed: [
@@ -69,14 +79,7 @@ package struct WinogradMatrices: Sendable {
       [1, -2, 4],
       [0, 0, 1],
     ], over: [4, 6, 6, 24, 24, 1],
-    bTransposed: [
-      [4, 0, -5, 0, 1, 0],
-      [0, -4, -4, 1, 1, 0],
-      [0, 4, -4, -1, 1, 0],
-      [0, -2, -1, 2, 1, 0],
-      [0, 2, -1, -2, 1, 0],
-      [0, 4, 0, -5, 0, 1],
-    ])
+    bTransposed: inputOfSixPoints)
 
   /// F(3, 4): the points of F(4, 3).
   package static let f3 = WinogradMatrices(
@@ -93,14 +96,7 @@ package struct WinogradMatrices: Sendable {
       [1, -2, 4, -8],
       [0, 0, 0, 1],
     ], over: [4, 6, 6, 24, 24, 1],
-    bTransposed: [
-      [4, 0, -5, 0, 1, 0],
-      [0, -4, -4, 1, 1, 0],
-      [0, 4, -4, -1, 1, 0],
-      [0, -2, -1, 2, 1, 0],
-      [0, 2, -1, -2, 1, 0],
-      [0, 4, 0, -5, 0, 1],
-    ])
+    bTransposed: inputOfSixPoints)
 
   /// F(2, 3) of stride 2: `y[i] = Σ g[k] · d[2i + k]`. The even inputs meet the filter's outer taps alone, as in
   /// F(2, 2) with points 0, 1, ∞; each odd one is multiplied by the middle tap.
