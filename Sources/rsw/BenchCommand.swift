@@ -18,21 +18,20 @@ struct Bench: ParsableCommand {
   @Argument(help: "The model: a checkpoint or an .rsw file.", completion: .checkpoint)
   var model: String
 
-  @Option(help: "Images a pass.")
+  @Option(parsing: .unconditional, help: "Images a pass.")
   var batch = 1
 
   @OptionGroup var options: CheckpointOptions
   @OptionGroup var hintOptions: HintOptions
 
-  @Option(help: "How many threads to use (default: one for each CPU).")
-  var threads: Int?
+  @OptionGroup var threadOptions: ThreadOptions
 
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp("Height and width of the images, two numbers.", valueName: "pixels"))
   var size: [Int] = [224, 224]
 
-  @Option(name: .customLong("repeat"), help: "How many times to measure.")
+  @Option(name: .customLong("repeat"), parsing: .unconditional, help: "How many times to measure.")
   var repetitions = 20
 
   @Option(
@@ -69,7 +68,6 @@ struct Bench: ParsableCommand {
   var json = false
 
   func validate() throws {
-    try validateThreads(threads)
     if batch > 4096 || repetitions > 1_000_000 || size.contains(where: { $0 > 16_384 }) {
       throw ValidationError("--batch goes to 4096, --repeat to 1000000, --size to 16384.")
     }
@@ -119,7 +117,7 @@ struct Bench: ParsableCommand {
 
   private func network() throws -> ResNet {
     var network = try loadModel(model, options, hintOptions).network
-    if let threads { network.threadCount = threads }
+    threadOptions.apply(to: &network)
     network.algorithm = algorithm
     if let engine { network.engine = engine }
     network.accuracy = strict ? .strict : .standard

@@ -16,7 +16,8 @@ struct Classify: ParsableCommand {
       JSON for each image.
       """)
 
-  @Option(help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
   var top = 5
 
   @Option(

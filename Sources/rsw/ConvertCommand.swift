@@ -102,7 +102,7 @@ struct Convert: ParsableCommand {
         "There is no format for names that end with .\(printable(ending)): end it with .rsw, .safetensors, .pth, .npz or "
           + ".onnx, or say --format.")
     }
-    if let to, Dialect(named: to) == nil {
+    if let to, target == nil {
       throw ValidationError(
         "There is no dialect \(quoted(to)); there are \(dialectNames.dropLast().joined(separator: ", ")) and timm."
       )
@@ -131,26 +131,26 @@ struct Convert: ParsableCommand {
     }
   }
 
+  /// Whose names the tensors get, where --to says so.
+  private var target: Dialect? { to.flatMap { Dialect(named: $0) } }
+
   private var writesONNX: Bool {
     if case .onnx? = format ?? output.map({ ConvertedFormat(path: $0) }) { true } else { false }
   }
 
   func run() throws {
     try Terminal.reporting {
-      if let output, OutputFile.isSame(input, output) {
-        throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(output)
-      }
+      if let output { try requireOther(output, than: [input]) }
       let checkpoint = try selection.checkpoint.open(input)
       let source = try selection.stateDict(of: checkpoint)
-      let (model, network) = try concerning(input) {
+      let (model, network, settings) = try concerning(input) {
         let hints = try hintOptions.hints().and(checkpoint)
         let model = try Identification(
           source, hints, isRequired: hintOptions.isGiven || to != nil || foldBN || writesONNX)
         let network = foldBN ? try model.network?.foldingBatchNorm() : model.network
-        try checkNames(of: network)
-        return (model, network)
+        return (model, network, try readingSettings(of: network))
       }
-      var description = describe(source, checkpoint, model)
+      var description = ConversionText.source(input, checkpoint, source, model)
       let leftovers = Leftovers(of: output ?? "", writesONNX: writesONNX)
       let result: String
       let files: [String]
@@ -159,7 +159,7 @@ struct Convert: ParsableCommand {
       } else {
         let naming = try concerning(input) {
           var naming = try Naming(
-            source, selection.all ? nil : model.recognition, to: to, hintOptions.hints().map,
+            source, selection.all ? nil : model.recognition, to: target, hintOptions.hints().map,
             folded: foldBN ? network?.stateDict : nil)
           try naming.keep(only: only, without: without)
           return naming
@@ -172,67 +172,42 @@ struct Convert: ParsableCommand {
         let (stateDict, losses) = try concerning(input) {
           try prepare(naming, isChannelsLast: isChannelsLast)
         }
-        if let dtype { description += "\n" + report(losses, dtype) }
+        if let dtype { description += "\n" + ConversionText.losses(losses, dtype) }
         (result, files) = try write(stateDict, from: checkpoint, network)
       }
       if !quiet {
-        let notes = try [readingNote(network)].compactMap(\.self) + leftovers.lines(files)
+        var notes = leftovers.lines(files)
+        if !settings.isEmpty {
+          let options = settings.map { "--set " + $0 }.joined(separator: " ")
+          notes.insert("these names imply other settings: read it with \(options)", at: 0)
+        }
         let lines = [description, "wrote  \(result)"] + notes.map { "       " + $0 }
         print(Terminal.fit(lines.joined(separator: "\n"), indent: 7))
       }
     }
   }
 
-  /// Refuses a dialect's names for a network that they can't be of.
-  private func checkNames(of network: ResNet?) throws {
-    guard let architecture = network?.architecture, let to, let dialect = Dialect(named: to) else { return }
-    guard architecture.normalization != .folded || dialect.name == Dialect.torchvision.name else {
+  /// What is to be said to read the network again under the names of --to, where they imply another one and the file
+  /// doesn't say.
+  ///
+  /// - Throws: `.notRepresentable` for a network that can't have these names.
+  private func readingSettings(of network: ResNet?) throws -> [String] {
+    guard let architecture = network?.architecture, let target else { return [] }
+    guard architecture.normalization != .folded || target.name == Dialect.torchvision.name else {
       throw CheckpointError(
         .notRepresentable,
         "has BatchNorm folded into its convolutions, for which there are torchvision's names only: leave out --to."
       )
     }
+    let settings: [String]
     do {
-      _ = try dialect.settings(toRead: architecture)
+      settings = try target.settings(toRead: architecture)
     } catch {
       throw CheckpointError(
-        .notRepresentable, "can't have these names (\(dialect.name)): \(error.reason). Choose another --to.")
+        .notRepresentable, "can't have these names (\(target.name)): \(error.reason). Choose another --to.")
     }
-  }
-
-  /// How to read the network under the names of --to, where they imply another one and the file doesn't say.
-  private func readingNote(_ network: ResNet?) throws -> String? {
-    guard let architecture = network?.architecture, let to, let dialect = Dialect(named: to) else {
-      return nil
-    }
-    if let output, case .tensors(.rsw) = format ?? ConvertedFormat(path: output) { return nil }
-    let settings = try dialect.settings(toRead: architecture)
-    if settings.isEmpty { return nil }
-    let options = settings.map { "--set " + $0 }.joined(separator: " ")
-    return "these names imply other settings: read it with \(options)"
-  }
-
-  /// What was found in the input, a line each.
-  private func describe(_ stateDict: StateDict, _ checkpoint: Checkpoint, _ model: Identification) -> String {
-    var lines = [
-      "read   \(printable(input)): \(checkpoint.container.rawValue), \(stateDict.count) tensors, "
-        + "\(grouped(stateDict.elementCount)) elements, \(byteSize(stateDict.byteCount))"
-    ]
-    if !stateDict.location.isEmpty { lines.append("       state dict under \(quoted(stateDict.location))") }
-    if !stateDict.otherEntries.isEmpty {
-      let names = stateDict.otherEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
-      lines.append(
-        "       left out, as they are no tensors: \(names)\(stateDict.otherEntries.count > 5 ? ", …" : "")")
-    }
-    if !stateDict.nestedEntries.isEmpty {
-      let names = stateDict.nestedEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
-      lines.append(
-        "       left out, though they hold tensors (--all takes them): \(names)\(stateDict.nestedEntries.count > 5 ? ", …" : "")"
-      )
-    }
-    lines.append("model  \(model.description)")
-    if let alternatives = model.alternatives { lines.append("       \(alternatives)") }
-    return lines.joined(separator: "\n")
+    if let output, case .tensors(.rsw) = format ?? ConvertedFormat(path: output) { return [] }
+    return settings
   }
 
   /// The tensors as they are to be written, and what the conversion of their types lost.
@@ -251,25 +226,6 @@ struct Convert: ParsableCommand {
     return try stateDict.converted(to: dtype.dtype) { name, tensor in
       dtypeAll || tensor.dtype.isFloatingPoint && !statistics.contains(name)
     }
-  }
-
-  /// What a conversion to fewer bits lost.
-  private func report(_ losses: [PrecisionLoss], _ precision: Precision) -> String {
-    let elements = losses.reduce(0) { $0 + $1.elements }
-    var text = "dtype  \(losses.count) tensors to \(precision.dtype), \(grouped(elements)) elements"
-    func add(_ what: String, _ count: (PrecisionLoss) -> Int) {
-      let touched = losses.filter { count($0) > 0 }
-      let names = touched.prefix(3).map { printable($0.name) }.joined(separator: ", ")
-      if touched.isEmpty { return }
-      text +=
-        "\n       \(grouped(touched.reduce(0) { $0 + count($1) })) \(what): \(names)\(touched.count > 3 ? ", …" : "")"
-    }
-    add("too large for it became infinite", \.overflows)
-    add("too small for it became zero", \.underflows)
-    if losses.allSatisfy({ $0.overflows == 0 && $0.underflows == 0 }) {
-      text += "; none overflowed, none became zero"
-    }
-    return text
   }
 
   private var options: WriteOptions {
@@ -299,7 +255,7 @@ struct Convert: ParsableCommand {
     let files = try withProgress { progress in
       try stateDict.write(to: output, as: format, options: options, progress: progress)
     }
-    return (naming(files) + ": \(stateDict.count) tensors, read again and compared", files)
+    return (ConversionText.files(files) + ": \(stateDict.count) tensors, read again and compared", files)
   }
 
   /// Writes the network as an ONNX model.
@@ -316,17 +272,9 @@ struct Convert: ParsableCommand {
       try model.write(to: output, options: options, progress: progress)
     }
     return (
-      naming(files)
+      ConversionText.files(files)
         + ": ONNX of operator set \(ONNXModel.operatorVersion), \(model.operatorCount) operators", files
     )
-  }
-
-  /// The file to open, and how many it needs.
-  private func naming(_ files: [String]) -> String {
-    let others =
-      files.count > 1
-      ? " and the \(files.count == 2 ? "file" : "\(files.count - 1) files") that it names" : ""
-    return printable(files.last ?? "") + others
   }
 
   /// Calls `work` with what draws progress where it may be drawn.

@@ -20,10 +20,12 @@ struct Diff: ParsableCommand {
   @Argument(help: "The checkpoint that it is held against.", completion: .checkpoint)
   var second: String
 
-  @Option(help: ArgumentHelp("How far values may be apart, for each unit of the second.", valueName: "r"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("How far values may be apart, for each unit of the second.", valueName: "r"))
   var rtol = 0.0
 
-  @Option(help: ArgumentHelp("How far values may be apart besides.", valueName: "a"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("How far values may be apart besides.", valueName: "a"))
   var atol = 0.0
 
   @Flag(help: "Take every tensor in the files, under its full dotted path.")

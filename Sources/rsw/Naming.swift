@@ -32,11 +32,11 @@ struct Naming {
 
   /// - Parameters:
   ///   - recognition: the ResNet in `source`; nil to rename by `map` alone.
-  ///   - to: the dialect whose names its tensors get; nil for our own.
+  ///   - to: the dialect whose names its tensors get; nil for torchvision's.
   ///   - map: the user's rules.
   ///   - folded: the ResNet's tensors with BatchNorm folded into them, to be written without what lies beside it.
   init(
-    _ source: StateDict, _ recognition: Recognition?, to: String?, _ map: KeyMap, folded: StateDict? = nil
+    _ source: StateDict, _ recognition: Recognition?, to: Dialect?, _ map: KeyMap, folded: StateDict? = nil
   ) throws {
     self.source = source
     guard let recognition else {
@@ -55,7 +55,7 @@ struct Naming {
     for (old, new) in zip(source.names, named.names) { originals[CodeUnitKey(new)] = old }
     var entries: [CodeUnitKey: KeyMapping.Entry] = [:]
     for entry in recognition.mapping.entries { entries[CodeUnitKey(entry.from)] = entry }
-    let target = to.flatMap { Dialect(named: $0) } ?? .torchvision
+    let target = to ?? .torchvision
     if let folded {
       rows = Naming.rows(folded, of: recognition, originals)
       return

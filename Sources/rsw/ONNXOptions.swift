@@ -38,7 +38,7 @@ enum ConvertedFormat: ExpressibleByArgument {
 
 /// How an ONNX model is to be.
 struct ONNXExportOptions: ParsableArguments {
-  @Option(help: "Images that the model takes at once (default: any number).")
+  @Option(parsing: .unconditional, help: "Images that the model takes at once (default: any number).")
   var batch: Int?
 
   @Option(
@@ -49,6 +49,7 @@ struct ONNXExportOptions: ParsableArguments {
   var size: [Int] = []
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Put the weights into a file beside the model where it would have more bytes (default: 2147483647, as protocol buffers hold no more).",
       valueName: "bytes"))

@@ -34,14 +34,14 @@ struct Run: ParsableCommand {
       valueName: "module"), completion: .module)
   var at: [String] = []
 
-  @Option(help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
   var top: Int?
 
   @OptionGroup var options: CheckpointOptions
   @OptionGroup var hintOptions: HintOptions
 
-  @Option(help: "How many threads to use (default: one for each CPU).")
-  var threads: Int?
+  @OptionGroup var threadOptions: ThreadOptions
 
   @Flag(help: "Avoid algorithms that trade accuracy for speed: no Winograd F(4x4) and F(3x3), no Strassen.")
   var strict = false
@@ -50,7 +50,6 @@ struct Run: ParsableCommand {
   var json = false
 
   func validate() throws {
-    try validateThreads(threads)
     if let top, top < 1 { throw ValidationError("--top must be at least 1.") }
     if !at.isEmpty, output == nil || top != nil || json {
       throw ValidationError("--at needs --output, and goes with neither --top nor --json.")
@@ -68,7 +67,7 @@ struct Run: ParsableCommand {
       if let output { try requireOutput(output, replacing: force, besides: [model, input]) }
       let images = try Tensor(npy: input)
       var network = try loadModel(model, options, hintOptions).network
-      if let threads { network.threadCount = threads }
+      threadOptions.apply(to: &network)
       network.accuracy = strict ? .strict : .standard
       try requireModules(at, of: network, in: model)
       let results: [Tensor]
@@ -193,22 +192,5 @@ func requireModules(_ modules: [String], of network: ResNet, in path: String) th
           ? "'rsw bench --layers' names layers; stages such as layer4 and blocks such as layer4.0 have outputs too."
           : "Did you mean \(nearest.map { quoted($0) }.joined(separator: " or "))?")
     ).inFile(path)
-  }
-}
-
-/// What stands in the way of an output is told before the work, not after it.
-///
-/// - Throws: `.cannotWrite` when it is one of the inputs, can't be created, or exists and is not to be replaced.
-func requireOutput(_ path: String, replacing: Bool, besides inputs: [String]) throws {
-  if inputs.contains(where: { OutputFile.isSame($0, path) }) {
-    throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(path)
-  }
-  try OutputFile(path, replacing: replacing).discard()
-}
-
-/// Refuses thread counts that no machine has.
-func validateThreads(_ threads: Int?) throws {
-  if let threads, !(1...1024).contains(threads) {
-    throw ValidationError("--threads must be between 1 and 1024.")
   }
 }

@@ -40,9 +40,7 @@ struct Show: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      if let npy, OutputFile.isSame(file, npy) {
-        throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(npy)
-      }
+      if let npy { try requireOutput(npy, replacing: force, besides: [file]) }
       let checkpoint = try selection.checkpoint.open(file)
       let stateDict = try selection.stateDict(of: checkpoint)
       let (name, tensor) = try concerning(file) { try named(stateDict, checkpoint) }

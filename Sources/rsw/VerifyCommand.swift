@@ -42,6 +42,7 @@ struct Verify: ParsableCommand {
   var at: String?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "How far a result may be from --against, for each unit of its largest value.", valueName: "r"))
   var tolerance = 1e-5
@@ -49,14 +50,12 @@ struct Verify: ParsableCommand {
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var hintOptions: HintOptions
 
-  @Option(help: "How many threads run the model (default: one for each CPU).")
-  var threads: Int?
+  @OptionGroup var threadOptions: ThreadOptions
 
   @Flag(help: "Print JSON.")
   var json = false
 
   func validate() throws {
-    try validateThreads(threads)
     if (input == nil) != (against == nil) { throw ValidationError("--input and --against go together.") }
     if at != nil, against == nil { throw ValidationError("--at goes with --against.") }
     if !(tolerance >= 0) { throw ValidationError("--tolerance must be 0 or more.") }
@@ -138,7 +137,7 @@ struct Verify: ParsableCommand {
   ) throws -> OutputComparison {
     let (images, expected) = (try Tensor(npy: input), try Tensor(npy: against))
     var model = try concerning(file) { try ResNet(network.recognized()) }
-    if let threads { model.threadCount = threads }
+    threadOptions.apply(to: &model)
     model.accuracy = .strict
     try requireModules(at.map { [$0] } ?? [], of: model, in: file)
     let actual: Tensor

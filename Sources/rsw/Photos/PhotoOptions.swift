@@ -22,16 +22,20 @@ struct PhotoOptions: ParsableArguments {
     help: "JPEG and PNG files, folders of them, and patterns such as 'photos/*.jpg'.")
   var images: [String]
 
-  @Option(help: "How many images go through the model at once (default: up to 4, on each thread).")
+  @Option(
+    parsing: .unconditional,
+    help: "How many images go through the model at once (default: up to 4, on each thread).")
   var batch: Int?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "What the shorter side becomes before the middle is cut out (default: as the weights were published, else 256).",
       valueName: "pixels"))
   var resize: Int?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "The side of the square that is cut out (default: as the weights were published, else 224).",
       valueName: "pixels"))
@@ -44,12 +48,14 @@ struct PhotoOptions: ParsableArguments {
   var interpolation: Interpolation?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "What is subtracted from red, green and blue between 0 and 1 (default: ImageNet's 0.485,0.456,0.406).",
       valueName: "r,g,b"))
   var mean: Colors?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "What they are divided by after that (default: ImageNet's 0.229,0.224,0.225).", valueName: "r,g,b"))
   var std: Colors?
@@ -57,14 +63,12 @@ struct PhotoOptions: ParsableArguments {
   @OptionGroup var options: CheckpointOptions
   @OptionGroup var hintOptions: HintOptions
 
-  @Option(help: "How many threads to use (default: one for each CPU).")
-  var threads: Int?
+  @OptionGroup var threadOptions: ThreadOptions
 
   @Flag(help: "Draw no progress.")
   var quiet = false
 
   func validate() throws {
-    try validateThreads(threads)
     if let batch, !(1...4096).contains(batch) { throw ValidationError("--batch must be between 1 and 4096.") }
     for (name, size) in [("--resize", resize), ("--crop", crop)] {
       if let size, !(1...Preprocessing.largestSize).contains(size) {
@@ -79,7 +83,7 @@ struct PhotoOptions: ParsableArguments {
   /// The model with the file that it was read from.
   func open() throws -> (checkpoint: Checkpoint, network: ResNet) {
     var opened = try loadModel(model, options, hintOptions)
-    if let threads { opened.network.threadCount = threads }
+    threadOptions.apply(to: &opened.network)
     return (opened.checkpoint, opened.network)
   }
 

@@ -46,8 +46,7 @@ struct Report: ParsableCommand {
   @OptionGroup var options: CheckpointOptions
   @OptionGroup var hintOptions: HintOptions
 
-  @Option(help: "How many threads to use (default: one for each CPU).")
-  var threads: Int?
+  @OptionGroup var threadOptions: ThreadOptions
 
   @Option(
     parsing: .upToNextOption,
@@ -56,11 +55,10 @@ struct Report: ParsableCommand {
       valueName: "pixels"))
   var size: [Int] = []
 
-  @Option(name: .customLong("repeat"), help: "How many passes to time.")
+  @Option(name: .customLong("repeat"), parsing: .unconditional, help: "How many passes to time.")
   var repetitions = 10
 
   func validate() throws {
-    try validateThreads(threads)
     if !size.isEmpty, size.count != 2 || size.contains(where: { !(1...16_384).contains($0) }) {
       throw ValidationError("--size takes a height and a width, up to 16384.")
     }
@@ -78,9 +76,7 @@ struct Report: ParsableCommand {
 
   func run() throws {
     try Terminal.reporting {
-      for source in [model, image, input, labels].compactMap({ $0 }) where OutputFile.isSame(source, output) {
-        throw CheckpointError(.cannotWrite, "is the input itself: choose another name.").inFile(output)
-      }
+      try requireOther(output, than: [model, image, input, labels].compactMap(\.self))
       let file = try OutputFile(output, replacing: force)
       do {
         let page = Bytes(Array(try page().html.text.utf8))
@@ -96,7 +92,7 @@ struct Report: ParsableCommand {
 
   private func page() throws -> ReportPage {
     var opened = try loadModel(model, options, hintOptions)
-    if let threads { opened.network.threadCount = threads }
+    threadOptions.apply(to: &opened.network)
     let network = opened.network
     let prepared = try preparedImage(for: opened)
     let names = try prepared == nil ? nil : classNames(of: opened)
