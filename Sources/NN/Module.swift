@@ -38,10 +38,10 @@ public struct Sequential: Module {
   /// The modules in order.
   public let modules: [any Module]
 
-  /// - Parameter modules: each made in the scope of its position, such as `scope[0]`.
-  public init(_ scope: Scope, _ modules: [any Module]) {
+  /// - Parameter modules: what makes each of them, in the scope of its position: `{ ReLU($0) }`.
+  public init(_ scope: Scope, _ modules: [(Scope) -> any Module]) {
     path = scope.path
-    self.modules = modules
+    self.modules = modules.enumerated().map { index, make in make(scope[index]) }
   }
 
   public func forward(_ x: Value) -> Value {

@@ -145,9 +145,9 @@ struct Parts {
       return Sequential(
         scope,
         [
-          conv3x3(scope[0], 3, first, stride: stride), norm(scope[1], first), ReLU(scope[2]),
-          conv3x3(scope[3], first, second), norm(scope[4], second), ReLU(scope[5]),
-          conv3x3(scope[6], second, last),
+          { conv3x3($0, 3, first, stride: stride) }, { norm($0, first) }, { ReLU($0) },
+          { conv3x3($0, first, second) }, { norm($0, second) }, { ReLU($0) },
+          { conv3x3($0, second, last) },
         ])
     }
   }
@@ -156,11 +156,11 @@ struct Parts {
     if !(architecture.poolsStem ?? (architecture.stem != .small)) { return Identity(scope) }
     let hasAntialiasing = architecture.antialiasing != .none
     if architecture.replacesStemPool {
-      let conv = conv3x3(scope[0], channels, channels, stride: hasAntialiasing ? 1 : 2)
-      return hasAntialiasing
-        ? Sequential(
-          scope, [conv, antialiasing(scope[1], stride: 2), norm(scope[2], channels), ReLU(scope[3])])
-        : Sequential(scope, [conv, norm(scope[1], channels), ReLU(scope[2])])
+      var modules: [(Scope) -> any Module] = [
+        { conv3x3($0, channels, channels, stride: hasAntialiasing ? 1 : 2) }
+      ]
+      if hasAntialiasing { modules.append { antialiasing($0, stride: 2) } }
+      return Sequential(scope, modules + [{ norm($0, channels) }, { ReLU($0) }])
     }
     switch architecture.antialiasing {
     case .none:
@@ -170,7 +170,7 @@ struct Parts {
     case .average: return antialiasing(scope, stride: 2)
     case .blur:
       return Sequential(
-        scope, [MaxPool2d(scope[0], kernel: 3, stride: 1, padding: 1), antialiasing(scope[1], stride: 2)])
+        scope, [{ MaxPool2d($0, kernel: 3, stride: 1, padding: 1) }, { antialiasing($0, stride: 2) }])
     }
   }
 
@@ -228,18 +228,20 @@ struct Parts {
       return Sequential(
         scope,
         [
-          Conv2d(
-            scope[0], shape.inPlanes, outPlanes, kernel: kernel, stride: stride,
-            padding: (stride - 1 + dilation * (kernel - 1)) / 2, dilation: dilation,
-            bias: architecture.convolutionsHaveBiases), norm(scope[1], outPlanes),
+          {
+            Conv2d(
+              $0, shape.inPlanes, outPlanes, kernel: kernel, stride: stride,
+              padding: (stride - 1 + dilation * (kernel - 1)) / 2, dilation: dilation,
+              bias: architecture.convolutionsHaveBiases)
+          }, { norm($0, outPlanes) },
         ])
     case .averagePool:
       return Sequential(
         scope,
         [
-          shortcutPool(scope[0], shape),
-          Conv2d(scope[1], shape.inPlanes, outPlanes, kernel: 1, bias: architecture.convolutionsHaveBiases),
-          norm(scope[2], outPlanes),
+          { shortcutPool($0, shape) },
+          { Conv2d($0, shape.inPlanes, outPlanes, kernel: 1, bias: architecture.convolutionsHaveBiases) },
+          { norm($0, outPlanes) },
         ])
     }
   }

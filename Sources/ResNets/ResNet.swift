@@ -37,21 +37,22 @@ public struct ResidualNetwork: Module {
     var dilation = 1
     /// `layers[stage]` blocks: the first carries the stride, or the dilation in its place, and changes the planes.
     func makeLayer(_ stage: Int) -> Sequential {
-      let scope = scope["layer\(stage + 1)"]
       let isDilated = architecture.dilatedStages.contains(stage + 1)
       let firstDilation = dilation
       if isDilated { dilation *= 2 }
       let blocks = (0..<architecture.layers[stage]).map { index in
-        let isFirst = index == 0
-        let block = parts.block(
-          scope[index],
-          BlockShape(
-            inPlanes: inPlanes, stage: stage, stride: isFirst && stage > 0 && !isDilated ? 2 : 1,
-            dilation: dilation, firstDilation: isFirst ? firstDilation : dilation, isFirst: isFirst))
-        inPlanes = block.outPlanes
-        return block
+        { (scope: Scope) -> any Module in
+          let isFirst = index == 0
+          let block = parts.block(
+            scope,
+            BlockShape(
+              inPlanes: inPlanes, stage: stage, stride: isFirst && stage > 0 && !isDilated ? 2 : 1,
+              dilation: dilation, firstDilation: isFirst ? firstDilation : dilation, isFirst: isFirst))
+          inPlanes = block.outPlanes
+          return block
+        }
       }
-      return Sequential(scope, blocks)
+      return Sequential(scope["layer\(stage + 1)"], blocks)
     }
     stages = architecture.layers.indices.map(makeLayer)
 

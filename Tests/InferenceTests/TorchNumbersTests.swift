@@ -127,7 +127,7 @@ import Testing
     }
     try check("two outputs a channel", [1, 2, 2, 3], small, weights: weights, sums) { make($0) }
     try check("ReLU6", [1, 2, 2, 3], small, weights: weights, sums.map { min(max($0, 0), 6) }) {
-      Sequential($0, [make($0[0]), ReLU6($0[1])])
+      Sequential($0, [{ make($0) }, { ReLU6($0) }])
     }
   }
 }

@@ -21,9 +21,8 @@ import Testing
       path = scope.path
       conv = Conv2d(scope["conv"], 4, 6, kernel: 3, padding: 1, bias: false)
       bn = BatchNorm2d(scope["bn"], 6)
-      let branch = scope["downsample"]
       downsample = Sequential(
-        branch, [Conv2d(branch[0], 4, 6, kernel: 1), BatchNorm2d(branch[1], 6)])
+        scope["downsample"], [{ Conv2d($0, 4, 6, kernel: 1) }, { BatchNorm2d($0, 6) }])
       same = Identity(scope["same"])
     }
 
@@ -55,7 +54,7 @@ import Testing
 
   private func small(_ scope: Scope) -> (Value) -> Value {
     let stem = Conv2d(scope["stem"], 3, 4, kernel: 3, stride: 2, padding: 1)
-    let blocks = Sequential(scope["layer1"], [Block(scope["layer1"][0])])
+    let blocks = Sequential(scope["layer1"], [{ Block($0) }])
     let (pool, fc) = (AdaptiveAvgPool2d(scope["pool"]), Linear(scope["fc"], 6, 5))
     return { fc(flatten(pool(blocks(relu(relu(stem($0))))))) }
   }

@@ -4,12 +4,12 @@ public import Inference
 
 /// Convolution, BatchNorm and ReLU6, as torchvision's Conv2dNormActivation.
 func convolution(
-  _ scope: Scope, _ inputs: Int, _ outputs: Int, kernel: Int = 3, stride: Int = 1, groups: Int = 1
+  _ scope: Scope, _ inputs: Int, _ outputs: Int, kernel k: Int = 3, stride: Int = 1, groups: Int = 1
 ) -> Sequential {
-  let conv = Conv2d(
-    scope[0], inputs, outputs, kernel: kernel, stride: stride, padding: kernel / 2, groups: groups,
-    bias: false)
-  return Sequential(scope, [conv, BatchNorm2d(scope[1], outputs), ReLU6(scope[2])])
+  let conv = {
+    Conv2d($0, inputs, outputs, kernel: k, stride: stride, padding: k / 2, groups: groups, bias: false)
+  }
+  return Sequential(scope, [conv, { BatchNorm2d($0, outputs) }, { ReLU6($0) }])
 }
 
 struct InvertedResidual: Module {
@@ -18,13 +18,13 @@ struct InvertedResidual: Module {
   init(_ scope: Scope, _ inputs: Int, _ outputs: Int, stride: Int, expansion: Int) {
     path = scope.path
     addsInput = stride == 1 && inputs == outputs
-    let (inner, hidden) = (scope["conv"], inputs * expansion)
-    var layers: [any Module] = []
-    if expansion > 1 { layers.append(convolution(inner[0], inputs, hidden, kernel: 1)) }
-    layers.append(convolution(inner[layers.count], hidden, hidden, stride: stride, groups: hidden))
-    layers.append(Conv2d(inner[layers.count], hidden, outputs, kernel: 1, bias: false))
-    layers.append(BatchNorm2d(inner[layers.count], outputs))
-    conv = Sequential(inner, layers)
+    let hidden = inputs * expansion
+    var layers: [(Scope) -> any Module] = []
+    if expansion > 1 { layers.append { convolution($0, inputs, hidden, kernel: 1) } }
+    layers.append { convolution($0, hidden, hidden, stride: stride, groups: hidden) }
+    layers.append { Conv2d($0, hidden, outputs, kernel: 1, bias: false) }
+    layers.append { BatchNorm2d($0, outputs) }
+    conv = Sequential(scope["conv"], layers)
   }
 
   func forward(_ x: Value) -> Value { addsInput ? x + conv(x) : conv(x) }
@@ -36,23 +36,22 @@ public struct MobileNetV2: Module {
 
   public init(_ scope: Scope, classes: Int = 1000) {
     path = scope.path
-    let (inner, head) = (scope["features"], scope["classifier"])
-    var layers: [any Module] = [convolution(inner[0], 3, 32, stride: 2)]
+    var layers: [(Scope) -> any Module] = [{ convolution($0, 3, 32, stride: 2) }]
     var channels = 32
     for (expansion, outputs, count, stride) in [
       (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
       (6, 320, 1, 1),
     ] {
       for stride in [stride] + Array(repeating: 1, count: count - 1) {
-        let place = inner[layers.count]
-        layers.append(InvertedResidual(place, channels, outputs, stride: stride, expansion: expansion))
+        let inputs = channels
+        layers.append { InvertedResidual($0, inputs, outputs, stride: stride, expansion: expansion) }
         channels = outputs
       }
     }
-    layers.append(convolution(inner[layers.count], channels, 1280, kernel: 1))
-    features = Sequential(inner, layers)
+    layers.append { convolution($0, 320, 1280, kernel: 1) }
+    features = Sequential(scope["features"], layers)
     avgpool = AdaptiveAvgPool2d(scope["avgpool"])
-    classifier = Sequential(head, [Dropout(head[0], p: 0.2), Linear(head[1], 1280, classes)])
+    classifier = Sequential(scope["classifier"], [{ Dropout($0, p: 0.2) }, { Linear($0, 1280, classes) }])
   }
 
   public func forward(_ x: Value) -> Value { classifier(flatten(avgpool(features(x)))) }
