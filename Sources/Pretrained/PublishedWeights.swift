@@ -85,7 +85,7 @@ extension PublishedWeights {
       let near = nearestNames(to: network, among: all.map(\.network)).first
       let hint =
         near.map { "Did you mean \($0)?" }
-        ?? "'rsw fetch --list' and PublishedWeights.all list those there are."
+        ?? "'rsw fetch --list' lists those there are."
       throw FetchError(
         .noSuchWeights, "no published weights of \(quoted(network)) are known. \(hint)")
     }

@@ -78,7 +78,7 @@ public struct Hints: Sendable {
       found.tell(variant, "\(place) says \(variant.name)", &steps)
       lookalikes = true
     } else if let (variant, part) = found.variant(in: path) {
-      found.tell(variant, "the name \(printable(part)) tells it from its lookalikes", &steps)
+      found.tell(variant, "the name \(printable(part)) tells it from others with the same keys", &steps)
       lookalikes = true
       // As published: torchvision's and timm's files are called by the variant.
       let words = part.lowercased()

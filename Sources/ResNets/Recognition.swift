@@ -13,7 +13,8 @@ public struct RecognitionError: Error, Sendable, CustomStringConvertible {
   public var description: String {
     isAboutHints
       ? reason + (reason.hasSuffix(".") ? "" : ".")
-      : "the weights are no ResNet that rsw knows: \(reason). List their names with 'rsw ls'."
+      : "the weights are no ResNet that rsw knows: \(reason). 'rsw ls' lists their names; other networks run once their "
+        + "modules are written in Swift (Bring your own module)."
   }
 
   init(_ reason: String) { (self.reason, isAboutHints) = (reason, false) }

@@ -214,18 +214,24 @@ struct Bench: ParsableCommand {
       rows.append([
         timing.name, text(timing.shapes.input), text(timing.shapes.output), timing.algorithm,
         "\(timing.images)", fixed(milliseconds, 3), "\(fixed(100 * milliseconds / total, 1)) %",
-        timing.operationCount == 0 ? "" : fixed(rate, 1), bar(milliseconds / longest),
+        timing.operationCount == 0 ? "" : fixed(rate, 1),
       ])
     }
     rows.append(["all", "", "", "", "", fixed(total, 3), "100.0 %", ""])
-    print(table(rows, numeric: [4, 5, 6, 7]))
+    let numeric: Set = [4, 5, 6, 7]
+    let width = Terminal.barWidth(beside: table(rows, numeric: numeric), longest: 24)
+    if Terminal.drawsResults, width > 0 {
+      for (index, timing) in timings.enumerated() {
+        rows[index + 1].append(bar(median(timing.milliseconds) / longest, width: width))
+      }
+    }
+    print(table(rows, numeric: numeric))
     print(surroundings(network))
   }
 
-  /// A bar for a share of the longest time; nothing where results are not drawn.
-  private func bar(_ share: Double) -> String {
-    guard Terminal.drawsResults, share.isFinite else { return "" }
-    let width = 24
+  /// A bar for a share of the longest time.
+  private func bar(_ share: Double, width: Int) -> String {
+    guard share.isFinite else { return "" }
     let length = Int((share * Double(width)).rounded())
     return length == 0 ? "▏" : String(repeating: "▇", count: length)
   }

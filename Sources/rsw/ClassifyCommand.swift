@@ -23,7 +23,7 @@ struct Classify: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "What the classes are called: one a line, or JSON (default: \"labels\" in the model's metadata; ImageNet's for 1,000 classes).",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var labels: String?
 
   @Flag(help: "Print a line of JSON for each image on a terminal too.")
@@ -50,14 +50,16 @@ struct Classify: ParsableCommand {
         network: network, preprocessing: photos.preprocessing(checkpoint, network), paths: paths,
         batch: photos.batch, module: nil)
       let report = PhotoReport(total: paths.count, quiet: photos.quiet)
-      let draws = Terminal.drawsResults && !json
+      let isForPeople = Terminal.showsResults && !json
       let top = top
       try concerning(photos.model) {
         try photoRun.forEach {
           Prediction.best(top, of: $0.values)
         } report: { index, best in
           report.add(
-            best.map { draws ? text(paths[index], $0, labels) : document(paths[index], $0, labels).text() })
+            best.map {
+              isForPeople ? text(paths[index], $0, labels) : document(paths[index], $0, labels).text()
+            })
         }
       }
       try report.end()
@@ -77,17 +79,7 @@ struct Classify: ParsableCommand {
   private func document(_ path: String, _ best: [Prediction], _ labels: Labels) -> JSON {
     .object([
       ("schema", .int(1)), ("image", .string(path)),
-      (
-        "predictions",
-        .array(
-          best.map { prediction in
-            .object([
-              ("class", .int(prediction.index)),
-              ("label", labels[prediction.index].map { .string($0) } ?? .null),
-              ("probability", .double(prediction.probability)), ("logit", .double(Double(prediction.logit))),
-            ])
-          })
-      ),
+      ("predictions", .array(best.map { $0.document(labels) })),
     ])
   }
 }

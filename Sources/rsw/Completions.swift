@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Checkpoints
+import Pretrained
 import ResNets
 
 extension CompletionKind {
@@ -16,8 +17,17 @@ extension CompletionKind {
   /// NumPy's arrays.
   static let array = file(extensions: ["npy"])
 
-  /// Published variants.
+  /// Images.
+  static let photo = file(extensions: ["jpg", "jpeg", "png", "JPG", "JPEG", "PNG"])
+
+  /// Variants.
   static let variant = list(Variant.all.map(\.name))
+
+  /// Networks of which there are published weights.
+  static let published = list(
+    PublishedWeights.all.map(\.network).reduce(into: []) { names, name in
+      if names.last != name { names.append(name) }
+    })
 
   /// Whose names tensors may have.
   static let dialect = list(dialectNames)

@@ -19,14 +19,14 @@ struct Features: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "The module whose output is written, such as avgpool, layer4 or fc; input is the prepared images themselves.",
-      valueName: "module"))
+      valueName: "module"), completion: .module)
   var at = "avgpool"
 
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
       "Where to write them, as float32: .npy or .safetensors, [N, C] where a module has one value a channel, else [N, C, H, W].",
-      valueName: "file"))
+      valueName: "file"), completion: .file(extensions: ["npy", "safetensors"]))
   var output: String
 
   @Flag(help: "Replace the output if it exists.")

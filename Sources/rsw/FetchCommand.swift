@@ -24,7 +24,7 @@ struct Fetch: ParsableCommand {
       no_proxy.
       """)
 
-  @Argument(help: ArgumentHelp("Which weights.", valueName: "name"))
+  @Argument(help: ArgumentHelp("Which weights.", valueName: "name"), completion: .published)
   var names: [String] = []
 
   @Flag(

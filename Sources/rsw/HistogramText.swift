@@ -4,20 +4,21 @@ import Checkpoints
 
 struct HistogramText {
   private let histogram: TensorStatistics.Histogram
-  private static let width = 40
 
   init(_ histogram: TensorStatistics.Histogram) { self.histogram = histogram }
 
   func lines(drawing: Bool) -> String {
     let largest = histogram.counts.max() ?? 0
-    return table(
-      histogram.counts.enumerated().map { part, count in
-        let share = largest > 0 ? Double(count) / Double(largest) * Double(HistogramText.width) : 0
-        return [
-          general(histogram.edges[part], 4), "to", general(histogram.edges[part + 1], 4), grouped(count),
-          drawing ? HistogramText.blocks(share) : HistogramText.marks(share),
-        ]
-      }, numeric: [0, 2, 3])
+    var rows = histogram.counts.enumerated().map { part, count in
+      [general(histogram.edges[part], 4), "to", general(histogram.edges[part + 1], 4), grouped(count)]
+    }
+    let numeric: Set = [0, 2, 3]
+    let width = Terminal.barWidth(beside: table(rows, numeric: numeric), longest: 40)
+    for (part, count) in histogram.counts.enumerated() where width > 0 {
+      let share = largest > 0 ? Double(count) / Double(largest) * Double(width) : 0
+      rows[part].append(drawing ? HistogramText.blocks(share) : HistogramText.marks(share))
+    }
+    return table(rows, numeric: numeric)
   }
 
   /// What is there at all gets a mark.

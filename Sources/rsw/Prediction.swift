@@ -26,6 +26,13 @@ struct Prediction: Sendable {
     }
   }
 
+  func document(_ labels: Labels) -> JSON {
+    .object([
+      ("class", .int(index)), ("label", labels[index].map { .string($0) } ?? .null),
+      ("probability", .double(probability)), ("logit", .double(Double(logit))),
+    ])
+  }
+
   /// The places of the largest values, largest first.
   private static func places(_ row: ArraySlice<Float>, _ count: Int) -> [Int] {
     guard count < row.count / 8 else {

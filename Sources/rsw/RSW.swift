@@ -20,7 +20,7 @@ struct RSW: ParsableCommand {
       rsw run resnet50.rsw --input images.npy   prints the best classes
 
       Results go to standard output, all else to standard error. The exit status is 0 when all is done, 1 when a check \
-      does not hold, 64 for wrong usage, 65 for bad data, 66 when there is no input, 73 when the output can't be \
+      does not hold, 64 for wrong usage, 65 for bad data, 66 when there is no input, 69 when a library is missing, 73 when the output can't be \
       written, 74 when a read or write failed.
       """,
     version: rswVersion,

@@ -66,7 +66,8 @@ struct Run: ParsableCommand {
     try Terminal.reporting {
       if let output { try requireOutput(output, replacing: force, besides: [model, input]) }
       let images = try Tensor(npy: input)
-      var network = try loadModel(model, options, hintOptions).network
+      let opened = try loadModel(model, options, hintOptions)
+      var network = opened.network
       threadOptions.apply(to: &network)
       network.accuracy = strict ? .strict : .standard
       try requireModules(at, of: network, in: model)
@@ -92,7 +93,7 @@ struct Run: ParsableCommand {
       }
       if !at.isEmpty { return }
       let logits = results[0]
-      if network.architecture.classes == nil {
+      guard let classes = network.architecture.classes else {
         if output == nil {
           print("features of shape \(logits.shape): the model has no classifier; --output writes them")
         }
@@ -100,7 +101,9 @@ struct Run: ParsableCommand {
       }
       if top != nil || json || output == nil {
         let predictions = try ranked(logits)
-        print(json ? document(logits, predictions).text(indented: true) : text(predictions))
+        let labels = try Labels(for: opened.checkpoint, classes: classes, file: nil)
+        print(
+          json ? document(logits, predictions, labels).text(indented: true) : text(predictions, labels))
       }
     }
   }
@@ -124,73 +127,23 @@ struct Run: ParsableCommand {
     }
   }
 
-  private func text(_ predictions: [[Prediction]]) -> String {
-    var rows = [["image", "class", "probability", "logit"]]
+  private func text(_ predictions: [[Prediction]], _ labels: Labels) -> String {
+    var rows = [["image", "class", "probability", "logit", labels.isEmpty ? "" : "label"]]
     for (image, best) in predictions.enumerated() {
       rows += best.map {
-        ["\(image)", "\($0.index)", "\(fixed($0.probability * 100, 2))%", fixed(Double($0.logit), 4)]
+        [
+          "\(image)", "\($0.index)", "\(fixed($0.probability * 100, 2))%", fixed(Double($0.logit), 4),
+          printable(labels[$0.index] ?? ""),
+        ]
       }
     }
     return table(rows, numeric: [0, 1, 2, 3])
   }
 
-  private func document(_ logits: Tensor, _ predictions: [[Prediction]]) -> JSON {
+  private func document(_ logits: Tensor, _ predictions: [[Prediction]], _ labels: Labels) -> JSON {
     .object([
       ("schema", .int(1)), ("model", .string(model)), ("shape", .ints(logits.shape)),
-      (
-        "predictions",
-        .array(
-          predictions.map { best in
-            .array(
-              best.map {
-                .object([
-                  ("class", .int($0.index)), ("probability", .double($0.probability)),
-                  ("logit", .double(Double($0.logit))),
-                ])
-              })
-          })
-      ),
+      ("predictions", .array(predictions.map { best in .array(best.map { $0.document(labels) }) })),
     ])
-  }
-}
-
-/// A ResNet with its weights, and what was found out about its file.
-struct OpenedModel {
-  let checkpoint: Checkpoint
-  let stateDict: StateDict
-  let recognition: Recognition
-  var network: ResNet
-}
-
-/// The file at `path`, and the ResNet in it with its weights.
-func loadModel(_ path: String, _ options: CheckpointOptions, _ hints: HintOptions) throws -> OpenedModel {
-  let hints = try hints.hints()
-  return try concerning(path) {
-    let checkpoint = try options.open(path)
-    let stateDict = try checkpoint.resNetStateDict(key: options.key)
-    let recognition = try Recognition(stateDict, hints: hints.and(checkpoint))
-    let network = try ResNet(recognition)
-    if !recognition.alternatives.isEmpty {
-      Terminal.note(
-        "read as \(recognition.architecture); keys and shapes would fit these too: "
-          + recognition.alternatives.joined(separator: ", "))
-    }
-    if let beside = recognition.beside { Terminal.note(beside) }
-    return OpenedModel(
-      checkpoint: checkpoint, stateDict: stateDict, recognition: recognition, network: network)
-  }
-}
-
-/// Refuses modules that the network in the file at `path` does not have.
-func requireModules(_ modules: [String], of network: ResNet, in path: String) throws {
-  for module in modules where network.graph.names[module] == nil {
-    let nearest = nearestNames(to: module, among: network.graph.names.keys.sorted(), most: 3)
-    throw CheckpointError(
-      .noTensor,
-      "its network has no module \(quoted(module)) with an output of its own. "
-        + (nearest.isEmpty
-          ? "'rsw bench --layers' names layers; stages such as layer4 and blocks such as layer4.0 have outputs too."
-          : "Did you mean \(nearest.map { quoted($0) }.joined(separator: " or "))?")
-    ).inFile(path)
   }
 }

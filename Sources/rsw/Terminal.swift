@@ -23,18 +23,27 @@ enum Terminal {
     writeToStandardError(text + "\n")
   }
 
-  /// Prints a line that another program waits for.
+  /// Prints a line that somebody waits for.
   static func printNow(_ text: String) {
     print(text)
-    fflush(stdout)
+    if let problem = outputProblem() {
+      note(problem)
+      exit(EX_IOERR)
+    }
   }
 
   /// Writes what is still to be written to stdout; a full disk shows only now.
   private static func endOutput() throws {
-    guard fflush(stdout) == 0, ferror(stdout) == 0 else {
-      note("rsw: what was found can't be written: \(systemMessage(errno)).")
+    if let problem = outputProblem() {
+      note(problem)
       throw ExitCode(EX_IOERR)
     }
+  }
+
+  private static func outputProblem() -> String? {
+    if fflush(stdout) != 0 { return "rsw: standard output can't be written: \(systemMessage(errno))." }
+    // An earlier write failed, and what else was called since has other errors.
+    return ferror(stdout) != 0 ? "rsw: standard output can't be written." : nil
   }
 
   /// Makes reading a mapped file that was cut short an error of its own, not a crash.
@@ -82,22 +91,31 @@ enum Terminal {
   /// Whether progress may be drawn.
   static var showsProgress: Bool { isRich(STDERR_FILENO) }
 
+  /// Whether results are read by people, not by programs.
+  static var showsResults: Bool { isatty(STDOUT_FILENO) == 1 }
+
   /// Whether results are read by people on a terminal that can draw.
   static var drawsResults: Bool { isRich(STDOUT_FILENO) }
 
   private static func isRich(_ descriptor: CInt) -> Bool {
-    isatty(descriptor) == 1 && getenv("NO_COLOR") == nil
-      && getenv("TERM").map { String(cString: $0) } != "dumb"
+    func setting(_ name: String) -> String { getenv(name).map { String(cString: $0) } ?? "" }
+    return isatty(descriptor) == 1 && setting("NO_COLOR").isEmpty && setting("TERM") != "dumb"
   }
 
-  /// Draws how far the work is, in place, with `remark` behind it.
+  /// Draws how far the work is, in place, with `remark` behind it. Where there is little room the bar is shorter, or
+  /// the remark ends sooner.
   static func draw(progress done: Int, of total: Int, remark: String = "") {
-    let width = 30
     let done = max(0, min(done, total))
-    let filled = total > 0 ? done * width / total : width
-    let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: width - filled)
-    let end = remark.isEmpty ? "" : "  \(remark)\u{1B}[K"
-    writeToStandardError("\r[\(bar)] \(total > 0 ? done * 100 / total : 100)%\(end)")
+    let percent = "\(total > 0 ? done * 100 / total : 100)%" + (remark.isEmpty ? "" : "  " + remark)
+    let room = (columns(STDERR_FILENO) ?? .max) - 1
+    let width = min(30, room - percent.count - 3)
+    var line = String(percent.prefix(room))
+    if width >= shortestBar {
+      let filled = total > 0 ? done * width / total : width
+      let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: width - filled)
+      line = "[\(bar)] " + percent
+    }
+    writeToStandardError("\r\(line)\u{1B}[K")
   }
 
   /// Takes the progress away.

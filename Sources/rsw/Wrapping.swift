@@ -1,5 +1,5 @@
-// Lines that are longer than the terminal is wide go on below where they began, so that what stands to the left stays
-// readable. Where results go to a file or a pipe, a line stays one.
+// What follows from how wide a terminal is. Lines that are longer go on below where they began, so that what stands to the
+// left stays readable, and bars are as long as there is room. Where results go to a file or a pipe, a line stays one.
 
 #if canImport(Glibc)
   import Glibc
@@ -10,12 +10,23 @@
 #endif
 
 extension Terminal {
-  /// The columns of the terminal that results go to; nil where they go elsewhere.
-  static var width: Int? {
-    guard isatty(STDOUT_FILENO) == 1 else { return nil }
+  /// The columns of the terminal that `descriptor` is; nil where it is none.
+  static func columns(_ descriptor: CInt) -> Int? {
+    guard isatty(descriptor) == 1 else { return nil }
     var size = winsize()
-    guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
     return Int(size.ws_col)
+  }
+
+  /// Bars that are shorter say nothing.
+  static let shortestBar = 5
+
+  /// How many columns a bar may have to the right of every line of `text`, at most `longest`; 0 without room for one.
+  static func barWidth(beside text: String, longest: Int) -> Int {
+    guard let width = columns(STDOUT_FILENO) else { return longest }
+    let widest = text.split(separator: "\n").map(\.count).max() ?? 0
+    let room = min(longest, width - widest - 2)
+    return room >= shortestBar ? room : 0
   }
 
   /// `text` with each line broken between words where it would be wider than the terminal.
@@ -23,7 +34,7 @@ extension Terminal {
   /// - Parameter indent: where what was broken goes on.
   static func fit(_ text: String, indent: Int) -> String {
     // Where there is no room for a few words, the terminal may break lines as it likes.
-    guard let width, width >= indent + 20 else { return text }
+    guard let width = columns(STDOUT_FILENO), width >= indent + 20 else { return text }
     return text.split(separator: "\n", omittingEmptySubsequences: false)
       .map { broken(String($0), indent: indent, width: width) }.joined(separator: "\n")
   }

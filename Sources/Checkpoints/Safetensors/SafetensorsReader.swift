@@ -123,8 +123,14 @@ private struct HeaderEntries {
       sizes[sizes.count - 1] = last / 2
     }
     let shape = Array(sizes[firstSize...])
-    guard shape.allSatisfy({ $0 >= 0 }), start >= 0, start <= end, end <= dataSize else {
+    guard shape.allSatisfy({ $0 >= 0 }), start >= 0, start <= end else {
       throw CheckpointError(.malformed, "has a shape or offsets that can't be. Get the file again.")
+    }
+    guard end <= dataSize else {
+      throw CheckpointError(
+        .truncated,
+        "ends at byte \(end) of the data, but the file has \(dataSize) of them: it was cut short. Get the file again."
+      )
     }
     let byteCount = dtype.byteCount(ofElements: try Tensor.elementCount(dtype, shape))
     guard byteCount == end - start else {
@@ -152,8 +158,7 @@ private struct HeaderEntries {
     }
     guard end == size else {
       throw CheckpointError(
-        end > size ? .truncated : .malformed,
-        "its tensors need \(end) bytes, but it holds \(size). Get the file again.")
+        .malformed, "its tensors take \(end) bytes of data, but it holds \(size). Get the file again.")
     }
   }
 

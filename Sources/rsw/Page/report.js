@@ -4,17 +4,22 @@
   const network = [...table.tBodies];
   const rows = network.flatMap(body => [...body.rows].filter(row => !row.classList.contains("stage")));
   const homes = rows.map(row => row.parentNode);
+  const caption = table.caption.textContent;
   const sorted = document.createElement("tbody");
   const number = (row, column) => parseFloat(row.cells[column].dataset.v ?? row.cells[column].textContent.replace(/,/g, ""));
 
   function order(column, direction) {
     for (const head of table.tHead.rows[0].cells) head.removeAttribute("aria-sort");
+    table.caption.textContent = caption;
     if (!direction) {
       rows.forEach((row, place) => homes[place].append(row));
       sorted.replaceWith(...network);
       return;
     }
-    table.tHead.rows[0].cells[column].setAttribute("aria-sort", direction);
+    const head = table.tHead.rows[0].cells[column];
+    head.setAttribute("aria-sort", direction);
+    table.caption.textContent =
+      `All ${rows.length} layers, by ${head.textContent}, ${direction === "ascending" ? "smallest" : "largest"} first`;
     const sign = direction === "ascending" ? 1 : -1;
     const keyed = rows.map(row => [number(row, column), row]);
     keyed.sort(([a], [b]) => isNaN(a) - isNaN(b) || sign * (a - b) || 0);

@@ -6,6 +6,9 @@ import Checkpoints
 struct Labels {
   private let names: [String]
 
+  /// Whether classes have none.
+  var isEmpty: Bool { names.isEmpty }
+
   /// The name of a class; nil where classes have none.
   subscript(index: Int) -> String? { names.indices.contains(index) ? names[index] : nil }
 

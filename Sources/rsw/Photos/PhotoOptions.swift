@@ -15,11 +15,11 @@ import ResNets
 #endif
 
 struct PhotoOptions: ParsableArguments {
-  @Argument(help: "The model: a checkpoint or an .rsw file.")
+  @Argument(help: "The model: a checkpoint or an .rsw file.", completion: .checkpoint)
   var model: String
 
   @Argument(
-    help: "JPEG and PNG files, folders of them, and patterns such as 'photos/*.jpg'.")
+    help: "JPEG and PNG files, folders of them, and patterns such as 'photos/*.jpg'.", completion: .photo)
   var images: [String]
 
   @Option(

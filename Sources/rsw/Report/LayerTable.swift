@@ -20,7 +20,7 @@ struct LayerTable {
       <p>\(unit.name) are \(unit.words) of multiplications and additions for one image of \(size.productText) pixels. Times are medians; \
       what is computed together with a layer before it names that one. A dead channel is the same for every image.</p>
       <div class="scroll" tabindex="0" role="region" aria-labelledby="layers-title">
-      <table class="layers"><caption>All \(layers.layers.count) layers, in the order of the network</caption>
+      <table class="layers named"><caption>All \(layers.layers.count) layers, in the order of the network</caption>
       <thead><tr><th scope="col">Layer</th><th scope="col">Output</th><th scope="col" class="n">Parameters</th>\
       <th scope="col" class="n">\(unit.name)</th><th scope="col" class="n">ms</th><th scope="col">Weights</th>\
       <th scope="col" class="n">Zeros</th><th scope="col" class="n">Dead</th></tr></thead>

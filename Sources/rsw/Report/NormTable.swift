@@ -46,7 +46,7 @@ struct NormTable {
       <p>The smallest and the largest number of each tensor. Scales near 0 switch channels off; a variance near 0 \
       makes its channel large.</p>
       <div class="scroll" tabindex="0" role="region" aria-labelledby="norms-title">
-      <table><caption>\(places.count) normalisations</caption>
+      <table class="named"><caption>\(places.count) normalisations</caption>
       <thead><tr><th rowspan="2" scope="col">Layer</th>\(groups)</tr><tr>\(columns)</tr></thead>
       <tbody>\(rows)</tbody></table></div></section>
 

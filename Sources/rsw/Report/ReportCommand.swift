@@ -16,28 +16,30 @@ struct Report: ParsableCommand {
       The page is one HTML file that needs no network. Times are measured on this machine while it is made.
       """)
 
-  @Argument(help: "The model: a checkpoint or an .rsw file.")
+  @Argument(help: "The model: a checkpoint or an .rsw file.", completion: .checkpoint)
   var model: String
 
   @Option(
     help: ArgumentHelp(
       "A photo that the model is run on, a JPEG or PNG file; it is prepared as 'rsw classify' does it.",
-      valueName: "photo"))
+      valueName: "photo"), completion: .photo)
   var image: String?
 
   @Option(
     help: ArgumentHelp(
       "A prepared image in place of a photo that the model is run on: the first of a float32 .npy of shape [N, 3, H, W].",
-      valueName: "x.npy"))
+      valueName: "x.npy"), completion: .array)
   var input: String?
 
   @Option(
     help: ArgumentHelp(
       "What the classes are called: one a line, or JSON (default: \"labels\" in the model's metadata; ImageNet's for 1,000 classes).",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var labels: String?
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("Where to write the page.", valueName: "report.html"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Where to write the page.", valueName: "report.html"),
+    completion: .file(extensions: ["html"]))
   var output: String
 
   @Flag(help: "Replace the output if it exists.")

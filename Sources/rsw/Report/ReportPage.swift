@@ -205,7 +205,7 @@ struct ReportPage {
         checkpoint.container.rawValue + (checkpoint.pickleProtocol.map { ", pickle protocol \($0)" } ?? "")
       ))
     if let writer = checkpoint.writer { facts.append(("Writer", writer)) }
-    facts += recognition.steps.map { ("Recognised", $0) }
+    facts.append(("Recognised", recognition.steps.joined(separator: "; ")))
     if !recognition.alternatives.isEmpty {
       facts.append(("Would fit too", recognition.alternatives.joined(separator: ", ")))
     }
