@@ -62,7 +62,8 @@ def compile_page(page, modules, folder):
     source = folder / "main.swift"
     source.write_text("".join(program(page)))
     includes = [f"-I{path}" for path in [modules, *C_MODULES]]
-    command = ["swiftc", "-typecheck", "-swift-version", "6", *includes, source]
+    # Whole, as an error of the compiler may come after all types are right.
+    command = ["swiftc", "-emit-object", "-swift-version", "6", *includes, source, "-o", folder / "main.o"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stderr if result.returncode else ""
 

@@ -1,6 +1,6 @@
-"""Rewrites everything under Fixtures/, with the same bytes each time on one kind of CPU.
+"""Rewrites everything under Fixtures/, with the same bytes each time on one kind of CPU, or only some of it.
 
-    tools/python tools/make_fixtures.py
+    tools/python tools/make_fixtures.py ['dialects/keras/*' ...]     only files that one of the patterns fits
 
 Fixtures/models   narrow ResNets with inputs, logits and activations
 Fixtures/reading  checkpoints that must be read, each with a JSON file of what they hold
@@ -14,6 +14,8 @@ with its JSON file before anything is written. Nothing in Fixtures/bad is ever l
 are in tools/fixtures/.
 """
 
+import argparse
+import fnmatch
 import hashlib
 import json
 import os
@@ -78,7 +80,32 @@ def make_all(root):
     write_manifest(root, files)
 
 
+def keep_others(root, patterns):
+    """Puts today's fixtures in place of those in `root` that none of `patterns` fits."""
+    new = json.loads((root / "manifest.json").read_text())
+    old = json.loads((FIXTURES / "manifest.json").read_text())
+
+    def is_meant(path):
+        return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+    files = {}
+    for manifest, folder, is_kept in ((old, FIXTURES, lambda path: not is_meant(path)), (new, root, is_meant)):
+        for file in manifest["files"]:
+            path = file.pop("path")
+            if is_kept(path):
+                del file["sha256"]
+                files[path] = (folder / path).read_bytes(), file
+    shutil.rmtree(root)
+    for path, (data, _) in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+    write_manifest(root, {path: file for path, (_, file) in files.items()})
+
+
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("patterns", nargs="*", help="paths below Fixtures/, with * and ?; all if there is none")
+    patterns = parser.parse_args().patterns
     if sys.byteorder != "little":
         raise SystemExit("the fixtures are little-endian; make them on a little-endian machine")
     if os.environ.get("PYTHONHASHSEED") != "0":
@@ -92,6 +119,8 @@ def main():
         root = Path(scratch) / "Fixtures"
         root.mkdir()
         make_all(root)
+        if patterns:
+            keep_others(root, patterns)
         # Replaced only now, so that a failure leaves the old fixtures in place.
         shutil.rmtree(FIXTURES, ignore_errors=True)
         shutil.copytree(root, FIXTURES)

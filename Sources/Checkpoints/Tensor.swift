@@ -142,12 +142,15 @@ public struct Tensor: Sendable {
 
   /// A row-major float32 tensor with `values`.
   ///
-  /// - Throws: `.outsideStorage` when there are fewer values than `shape` needs.
+  /// - Throws: `.outsideStorage` when there are fewer values than `shape` needs, `.malformed` when there are more.
   public init(shape: [Int], _ values: [Float]) throws(CheckpointError) {
     let bytes = unsafe Bytes(count: values.count * MemoryLayout<Float>.size) { target in
       unsafe values.withUnsafeBytes { source in unsafe target.copyMemory(from: source) }
     }
     try self.init(dtype: .float32, shape: shape, storage: Storage(bytes))
+    guard elementCount == values.count else {
+      throw CheckpointError(.malformed, "there are \(values.count) values for the shape \(shape).")
+    }
   }
 
   /// The size of all elements in bytes; of the components' where there are any.

@@ -21,8 +21,8 @@ public struct Model<Root: Module>: Sendable {
   public let graph: Graph
   /// The weights: a tensor for each of `parameters`.
   public private(set) var stateDict: StateDict
-  /// How many threads a pass uses, the caller's included; at least that one. Results are the same from run to run at
-  /// the same count.
+  /// How many threads a pass uses, the caller's included: at least that one, at most 1,024. Results are the same from
+  /// run to run at the same count.
   public var threadCount = ThreadPool.availableCPUs {
     didSet { if threadCount != oldValue { plans = PlanCache(plans.weights) } }
   }
@@ -33,6 +33,8 @@ public struct Model<Root: Module>: Sendable {
   /// What multiplies matrices.
   package var engine = MatrixEngine.preferred
   private var plans: PlanCache
+  /// What two modules declare, which no pass can be right with.
+  private let repeatedNames: [String]
 
   /// A model with initial weights, which depend on `seed` alone.
   public init(seed: UInt64 = 0, _ build: (Scope) -> Root) {
@@ -40,6 +42,7 @@ public struct Model<Root: Module>: Sendable {
     let root = build(scope)
     self.root = root
     parameters = scope.parameters
+    repeatedNames = scope.parameters.repeatedNames
     graph = Graph(recording: { root($0) })
     var initial = StateDict()
     for parameter in scope.parameters {
@@ -125,12 +128,16 @@ public struct Model<Root: Module>: Sendable {
   }
 
   private func plan(for shape: [Int], outputs: [Int]) throws -> Plan {
-    try plans.plan(graph, options(shape, outputs: outputs))
+    if let name = repeatedNames.first {
+      throw InputError("\(quoted(name)) is declared by two modules: make each in a scope of its own.")
+    }
+    return try plans.plan(graph, options(shape, outputs: outputs))
   }
 
   private func options(_ shape: [Int], outputs: [Int]) -> PlanOptions {
     PlanOptions(
-      shape: shape, outputs: outputs, threads: max(1, threadCount), accuracy: accuracy, algorithm: algorithm,
+      shape: shape, outputs: outputs, threads: min(max(1, threadCount), 1024), accuracy: accuracy,
+      algorithm: algorithm,
       engine: engine, hasBFloat16: plans.weights.hasBFloat16)
   }
 

@@ -49,6 +49,8 @@ public struct LoadReport: Sendable, CustomStringConvertible {
   public internal(set) var mismatched: [Mismatch] = []
   /// The keys whose tensors have another type that converts.
   public internal(set) var converted: [Conversion] = []
+  /// The keys that two modules of the model declare, which the model has to give scopes of their own.
+  public internal(set) var repeated: [String] = []
   /// Whose names the state dict has, such as `huggingface`; `torchvision` for the model's own.
   public let dialect: String
   /// What was removed from the state dict's keys to make them fit, such as `module.`.
@@ -61,7 +63,9 @@ public struct LoadReport: Sendable, CustomStringConvertible {
   }
 
   /// Whether every key fitted.
-  public var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty }
+  public var isComplete: Bool {
+    missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty && repeated.isEmpty
+  }
 
   /// The first of what does not fit, in a few words; nil where all does.
   public var firstProblem: String? {
@@ -79,6 +83,7 @@ public struct LoadReport: Sendable, CustomStringConvertible {
     if dialect != "torchvision" { lines.append("the keys are \(dialect)'s") }
     if !removedPrefix.isEmpty { lines.append("\(quoted(removedPrefix)) removed from the keys") }
     if !leftOut.isEmpty { lines.append("\(leftOut.count) keys left out that are no part of the model") }
+    list("declared by two modules", repeated, &lines)
     list("missing", missing.map { $0.key + (hint($0) ?? "") }, &lines)
     list("unexpected", unexpected, &lines)
     list(

@@ -71,14 +71,18 @@ extension StateDict {
     report.unexpected = source.names.filter { rest.contains(CodeUnitKey($0)) }
     // Where so much differs, similar names are no misspellings, and comparing all pairs takes long.
     if report.missing.count * report.unexpected.count <= 20_000 {
-      report.missing = report.missing.map {
-        .init(key: $0.key, nearest: nearestNames(to: $0.key, among: report.unexpected).first)
+      let sizes = Dictionary(parameters.map { ($0.name, $0.shape.sorted()) }) { first, _ in first }
+      report.missing = report.missing.map { missing in
+        // Only what could be this tensor, in some order of axes.
+        let candidates = report.unexpected.filter { source[$0]?.shape.sorted() == sizes[missing.key] }
+        return .init(key: missing.key, nearest: nearestNames(to: missing.key, among: candidates).first)
       }
     }
 
+    report.repeated = parameters.repeatedNames
     let shapesFit = report.mismatched.isEmpty || ignoring.contains(.shapeMismatch)
     let keysFit = report.missing.isEmpty && report.unexpected.isEmpty
-    guard shapesFit, keysFit || !strict else { throw LoadError(report: report) }
+    guard report.repeated.isEmpty, shapesFit, keysFit || !strict else { throw LoadError(report: report) }
     return (result, report)
   }
 
@@ -90,10 +94,12 @@ extension StateDict {
 }
 
 extension Parameter {
-  /// Whether `tensor` has this parameter's shape and a type that becomes its type without guessing.
+  /// Whether `tensor` has this parameter's shape and a type that becomes its type without guessing. A counter may have
+  /// become a fraction with all else, as in `{k: v.half() for k, v in state_dict.items()}`.
   fileprivate func accepts(_ tensor: Tensor) -> Bool {
     guard tensor.shape == shape else { return false }
     return tensor.dtype == dtype
       || (dtype == .float32 ? tensor.dtype.isFloatingPoint : tensor.dtype.isInteger)
+      || isOptional && tensor.dtype.isFloatingPoint
   }
 }

@@ -32,7 +32,7 @@ public struct Scope {
   /// The place of the submodule at `index` of a sequence.
   public subscript(index: Int) -> Scope { self[String(index)] }
 
-  /// Declares a parameter or buffer.
+  /// Declares a parameter or buffer, which must have its name to itself.
   ///
   /// - Returns: its full name, by which a graph refers to it.
   @discardableResult
@@ -53,6 +53,15 @@ public struct Scope {
 
   private final class Declarations {
     var parameters: [Parameter] = []
+  }
+}
+
+extension [Parameter] {
+  /// The names that are declared more than once.
+  package var repeatedNames: [String] {
+    var (seen, repeated): (Set<String>, [String]) = ([], [])
+    for parameter in self where !seen.insert(parameter.name).inserted { repeated.append(parameter.name) }
+    return repeated
   }
 }
 

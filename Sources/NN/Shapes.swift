@@ -13,11 +13,12 @@ public struct InputError: Error, Sendable, CustomStringConvertible {
 extension Graph {
   /// The shape of each node's result when the input has shape `input`.
   ///
-  /// - Throws: ``InputError`` when the input is too small or has the wrong number of channels.
+  /// - Throws: ``InputError`` when the input is too small or too large or has the wrong number of channels.
   public func shapes(input: [Int]) throws(InputError) -> [[Int]] {
     guard input.allSatisfy({ $0 > 0 }) else {
       throw InputError("the input has shape \(input); every size must be at least 1.")
     }
+    try check(input, input)
     var shapes: [[Int]] = []
     for (index, node) in nodes.enumerated() {
       let shape: [Int]
@@ -30,9 +31,25 @@ extension Graph {
           throw InputError("the input \(input) does not fit\(place(of: index)): \(error.description)")
         }
       }
+      try check(shape, input)
       shapes.append(shape)
     }
     return shapes
+  }
+
+  /// More values than any machine holds; sums of such sizes, of operations too, are far from overflowing.
+  private static let mostValues = 1 << 36
+
+  /// Refuses a result whose size could not be computed with.
+  private func check(_ shape: [Int], _ input: [Int]) throws(InputError) {
+    var count = 1
+    for size in shape {
+      let (product, overflows) = count.multipliedReportingOverflow(by: size)
+      guard !overflows, product <= Graph.mostValues else {
+        throw InputError("the input has shape \(input); that is more than can be computed with.")
+      }
+      count = product
+    }
   }
 
   private func place(of node: Int) -> String {
@@ -120,6 +137,9 @@ extension Operation {
     guard min(window.kernel, window.stride, window.dilation) > 0, window.padding >= 0 else {
       throw InputError(
         "a window needs a kernel, a stride and a dilation of at least 1, and no negative padding.")
+    }
+    guard max(window.kernel, window.stride, window.dilation, window.padding) <= 1 << 20 else {
+      throw InputError("a window's kernel, stride, dilation and padding are at most 1048576.")
     }
     let sizes = [window.count(x[2]), window.count(x[3])]
     guard sizes.allSatisfy({ $0 > 0 }) else {

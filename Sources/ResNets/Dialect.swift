@@ -63,7 +63,7 @@ public struct Dialect: Sendable {
   private var isOwn: Bool { map.rules.isEmpty }
 
   /// Whether its networks lie at the root, so that any name beside theirs may be of a layer that nothing knows.
-  var isStrict: Bool { isOwn || ["cifar", "senet", "sequential"].contains(name) }
+  var isStrict: Bool { isOwn || map.notes["beside"] == "nothing" }
 
   /// What the dialect calls our `name`, with every spelling.
   func spellings(_ name: String) -> [[UInt8]] { isOwn ? [Array(name.utf8)] : map.spellings(name) }

@@ -12,7 +12,7 @@ extension CompletionKind {
   ])
 
   /// Files that weights or models are written to.
-  static let converted = file(extensions: ["rsw", "safetensors", "pth", "pt", "bin", "npz", "onnx"])
+  static let converted = file(extensions: ConvertedFormat.endings)
 
   /// NumPy's arrays.
   static let array = file(extensions: ["npy"])

@@ -97,10 +97,12 @@ struct Convert: ParsableCommand {
 
   func validate() throws {
     if output == nil, !dryRun { throw ValidationError("Missing expected argument '<output>'") }
-    if format == nil, let output, let ending = ConvertedFormat.unknownEnding(of: output) {
+    if let output, writtenFormat == nil {
+      let ending = printable(String(output.split(separator: ".").last ?? ""))
+      let known = ConvertedFormat.endings.map { "." + $0 }.joined(separator: ", ")
       throw ValidationError(
-        "There is no format for names that end with .\(printable(ending)): end it with .rsw, .safetensors, .pth, .npz or "
-          + ".onnx, or say --format.")
+        "There is no format for names that end with .\(ending): end it with one of \(known), or say --format."
+      )
     }
     if let to, target == nil {
       throw ValidationError(
@@ -108,12 +110,12 @@ struct Convert: ParsableCommand {
       )
     }
     if dtypeAll, dtype == nil { throw ValidationError("--dtype-all goes with --dtype.") }
-    if shard != nil, case .tensors(let format) = format ?? ConvertedFormat(path: output ?? ""),
+    if shard != nil, case .tensors(let format)? = writtenFormat,
       !format.canBeSharded
     {
       throw ValidationError("\(format.rawValue) is one file: only safetensors and torch can be sharded.")
     }
-    if layout != .oihw, case .tensors(.rsw) = format ?? ConvertedFormat(path: output ?? "") {
+    if layout != .oihw, case .tensors(.rsw)? = writtenFormat {
       throw ValidationError("An rsw file keeps PyTorch's layout: choose another format for --layout.")
     }
     if selection.all, to != nil { throw ValidationError("--all and --to exclude each other.") }
@@ -134,8 +136,11 @@ struct Convert: ParsableCommand {
   /// Whose names the tensors get, where --to says so.
   private var target: Dialect? { to.flatMap { Dialect(named: $0) } }
 
+  /// What is written: what --format says, else what the output's name asks for.
+  private var writtenFormat: ConvertedFormat? { format ?? output.flatMap { ConvertedFormat(path: $0) } }
+
   private var writesONNX: Bool {
-    if case .onnx? = format ?? output.map({ ConvertedFormat(path: $0) }) { true } else { false }
+    if case .onnx? = writtenFormat { true } else { false }
   }
 
   func run() throws {
@@ -206,7 +211,7 @@ struct Convert: ParsableCommand {
       throw CheckpointError(
         .notRepresentable, "can't have these names (\(target.name)): \(error.reason). Choose another --to.")
     }
-    if let output, case .tensors(.rsw) = format ?? ConvertedFormat(path: output) { return [] }
+    if case .tensors(.rsw)? = writtenFormat { return [] }
     return settings
   }
 
@@ -238,7 +243,7 @@ struct Convert: ParsableCommand {
   private func write(
     _ stateDict: StateDict, from checkpoint: Checkpoint, _ network: ResNet?
   ) throws -> (String, [String]) {
-    guard let output, case .tensors(let format) = format ?? ConvertedFormat(path: output) else {
+    guard let output, case .tensors(let format)? = writtenFormat else {
       return ("", [])
     }
     var options = options

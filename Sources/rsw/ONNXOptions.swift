@@ -20,17 +20,18 @@ enum ConvertedFormat: ExpressibleByArgument {
     }
   }
 
-  /// What a file's name asks for.
-  init(path: String) {
-    self = path.lowercased().hasSuffix(".onnx") ? .onnx : .tensors(OutputFormat(path: path))
+  /// What a file's name asks for by its ending; nil where no format has it.
+  init?(path: String) {
+    if path.lowercased().hasSuffix(".onnx") {
+      self = .onnx
+    } else if let format = OutputFormat(path: path) {
+      self = .tensors(format)
+    } else {
+      return nil
+    }
   }
 
-  /// What stands behind the last dot of a file's name, if no format has it.
-  static func unknownEnding(of path: String) -> String? {
-    let ending = path.split(separator: "/").last?.split(separator: ".").dropFirst().last
-    let known = ["rsw", "safetensors", "pth", "pt", "bin", "npz", "onnx"]
-    return ending.flatMap { known.contains($0.lowercased()) ? nil : String($0) }
-  }
+  static let endings = OutputFormat.allCases.flatMap(\.endings) + ["onnx"]
 
   static var allValueStrings: [String] { OutputFormat.allCases.map(\.rawValue) + ["onnx"] }
   static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }

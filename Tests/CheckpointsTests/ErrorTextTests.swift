@@ -299,6 +299,24 @@ import Testing
     #expect(folder.contents.isEmpty)
   }
 
+  @Test func endingsThatNoFormatHas() throws {
+    let stateDict = try StateDict(arrays: ["a": [1]])
+    let folder = try TemporaryFolder()
+    for name in ["a.h5", "a.onnx", "a.safetensor"] {
+      #expect(
+        errorText { try stateDict.write(to: folder.path(name)) }
+          == "\(folder.path(name)): no format of weights has names with such an ending: .rsw, .safetensors, .pth, .pt, .bin, "
+          + ".npz have, and names without one.")
+    }
+    #expect(try stateDict.write(to: folder.path("a")) == [folder.path("a")])
+    #expect(folder.contents == ["a"])
+  }
+
+  @Test func valuesThatNoShapeTakes() {
+    #expect(
+      errorText { try Tensor(shape: [2, 2], [1, 2, 3, 4, 5]) } == "there are 5 values for the shape [2, 2].")
+  }
+
   @Test func formatsThatAreOneFile() throws {
     var options = WriteOptions()
     options.shardBytes = 1

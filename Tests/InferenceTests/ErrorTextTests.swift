@@ -24,6 +24,29 @@ import Testing
         == "the model has no module \"pool\" with an output of its own.")
   }
 
+  @Test func sizesThatNoMachineHas() throws {
+    for shape in [[Int.max, 3, 1, 1], [1, 3, .max, 2], [1, 3, 1, .max], [1 << 40, 3, 1 << 20, 1 << 20]] {
+      let text = "the input has shape \(shape); that is more than can be computed with."
+      #expect(errorText { try model.prepare(for: shape) } == text)
+      #expect(errorText { try model.memory(for: shape) } == text)
+      #expect(errorText { try model.operationCount(for: shape) } == text)
+    }
+  }
+
+  @Test func modulesInOneScope() throws {
+    var model = Model { scope in
+      let first = Conv2d(scope["conv"], 3, 4, kernel: 1)
+      let second = Conv2d(scope["conv"], 4, 4, kernel: 1)
+      return Network { second(first($0)) }
+    }
+    #expect(
+      errorText { try model(Tensor(shape: [1, 3, 1, 1], [1, 2, 3])) }
+        == "\"conv.weight\" is declared by two modules: make each in a scope of its own.")
+    let error = #expect(throws: LoadError.self) { try model.load(model.stateDict, strict: false) }
+    #expect(error?.report.repeated == ["conv.weight", "conv.bias"])
+    #expect(error?.description.contains("2 declared by two modules:\n  conv.weight") == true)
+  }
+
   @Test func parameters() throws {
     let image = try Tensor(shape: [1, 3, 1, 1], [1, 2, 3])
     // A module that declares nothing.

@@ -40,12 +40,12 @@ import Testing
     (
       "vgg16",
       "no published weights of \"vgg16\" are known. "
-        + "'rsw fetch --list' and PublishedWeights.all list those there are."
+        + "'rsw fetch --list' lists those there are."
     ),
     (
       ":",
       "no published weights of \"\" are known. "
-        + "'rsw fetch --list' and PublishedWeights.all list those there are."
+        + "'rsw fetch --list' lists those there are."
     ),
   ])
   func aWrongNameSaysWhatThereIs(name: String, text: String) {

@@ -26,7 +26,8 @@ import Testing
   }
 
   private func sentence(_ reason: String) -> String {
-    "the weights are no ResNet that rsw knows: \(reason). List their names with 'rsw ls'."
+    "the weights are no ResNet that rsw knows: \(reason). 'rsw ls' lists their names; other networks run once their modules "
+      + "are written in Swift (Bring your own module)."
   }
 
   @Test(

@@ -120,8 +120,8 @@ public struct KeyMap: Sendable {
       settings.append((sides[0], sides[1]))
     } else if !line.contains("="), let colon = line.firstIndex(of: ":") {
       let name = String(line[..<colon])
-      guard ["title", "needs"].contains(name) else {
-        throw KeyMapError("\(quoted(line)) says nothing that is known: there are title: and needs:.")
+      guard ["title", "needs", "beside"].contains(name) else {
+        throw KeyMapError("\(quoted(line)) says nothing that is known: there are title:, needs: and beside:.")
       }
       notes[name] = String(line[line.index(after: colon)...]).trimmed
     } else {

@@ -10,7 +10,7 @@ extension StateDict {
   /// records that are compressed in the source.
   ///
   /// - Parameters:
-  ///   - format: that which the file's name asks for, unless given.
+  ///   - format: that which the file's name asks for by its ending, unless given.
   ///   - progress: called now and then, from any thread, with the bytes done and to do.
   /// - Returns: the paths of the files that were written; the last is the one to open.
   /// - Throws: `.cannotWrite`, `.notRepresentable` for a dtype that the format has not, `.limitExceeded` for
@@ -20,7 +20,13 @@ extension StateDict {
     to path: String, as format: OutputFormat? = nil, options: WriteOptions = WriteOptions(),
     progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(CheckpointError) -> [String] {
-    let format = format ?? OutputFormat(path: path)
+    guard let format = format ?? OutputFormat(path: path) else {
+      let known = OutputFormat.allCases.flatMap(\.endings).map { "." + $0 }.joined(separator: ", ")
+      throw CheckpointError(
+        .cannotWrite,
+        "no format of weights has names with such an ending: \(known) have, and names without one."
+      ).inFile(path)
+    }
     try format.check(self)
     var files: [PlannedFile] = []
     if let most = options.shardBytes {

@@ -11,14 +11,25 @@ public enum OutputFormat: String, Sendable, CaseIterable {
   /// What numpy.savez writes.
   case npz
 
-  /// The format that a file's name asks for by what stands behind its last dot; rsw for all that asks for none.
-  public init(path: String) {
-    switch path.split(separator: "/").last?.split(separator: ".").dropFirst().last?.lowercased() {
-    case "safetensors": self = .safetensors
-    case "pth", "pt", "bin": self = .torch
-    case "npz": self = .npz
-    default: self = .rsw
+  /// What names of files in this format end with, behind the last dot.
+  public var endings: [String] {
+    switch self {
+    case .rsw: ["rsw"]
+    case .safetensors: ["safetensors"]
+    case .torch: ["pth", "pt", "bin"]
+    case .npz: ["npz"]
     }
+  }
+
+  /// The format that a file's name asks for by its ending; rsw where it has none, nil where no format has it.
+  public init?(path: String) {
+    guard let ending = path.split(separator: "/").last?.split(separator: ".").dropFirst().last?.lowercased()
+    else {
+      self = .rsw
+      return
+    }
+    guard let format = OutputFormat.allCases.first(where: { $0.endings.contains(ending) }) else { return nil }
+    self = format
   }
 
   /// Whether tensors may be divided among several files.

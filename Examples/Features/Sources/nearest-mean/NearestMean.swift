@@ -35,6 +35,9 @@ struct NearestMean {
         all += 1
       }
     }
+    guard all > 0 else {
+      throw Problem(description: "\(arguments[2]) has no .npy file in a folder for a class.")
+    }
     print("\(right) of \(all) images are nearest to the mean of their class, of \(means.count) classes")
   }
 
