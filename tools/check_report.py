@@ -34,6 +34,9 @@ LARGEST_PAGE = 1_000_000
 # WCAG 2.2, level AA, for text of normal size
 CONTRAST = 4.5
 PHONE, DESK = 360, 1280
+# Pixels of a layer's name, with its kind below it
+HIGHEST_NAME = 100
+CAPTION = "document.querySelector('.layers caption').textContent"
 PHOTO = ROOT / "Fixtures/photos/good/rgb.jpg"
 
 MODELS = (
@@ -101,6 +104,9 @@ def look(browser, page, screenshots=None, name=""):
         wide = browser.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             complaints.append(f"{place}: the page is {wide} pixels wide")
+        high = browser.evaluate("Math.max(...[...document.querySelectorAll('.named tbody th')].map(e => e.offsetHeight))")
+        if high > HIGHEST_NAME:
+            complaints.append(f"{place}: a layer's name is broken into lines of {high} pixels")
         contrast, text = browser.evaluate(LOWEST_CONTRAST)
         if contrast < CONTRAST:
             complaints.append(f"{place}: a contrast of {contrast:.2f} at {text!r}")
@@ -161,6 +167,7 @@ def keyboard_complaints(browser, page):
     browser.press("Enter")
     if not browser.evaluate("document.querySelector('details').open"):
         complaints.append("Enter does not unfold the first stage")
+    caption = browser.evaluate(CAPTION)
     parameters = "[...document.querySelectorAll('.layers tbody tr:not(.stage)')].map(r => r.cells[2].textContent)"
     order = browser.evaluate(parameters)
     numbers = sorted((int(text.replace(",", "")) for text in order if text), reverse=True)
@@ -169,10 +176,11 @@ def keyboard_complaints(browser, page):
         browser.press("Enter")
         now = [int(text.replace(",", "")) for text in browser.evaluate(parameters) if text]
         told = browser.evaluate("document.querySelector('.layers button').closest('th').ariaSort")
-        if now != expected or told != direction:
+        first = "largest first" if direction == "descending" else "smallest first"
+        if now != expected or told != direction or first not in browser.evaluate(CAPTION):
             complaints.append(f"the layers are not in {direction} order of parameters, or it is not told ({told})")
     browser.press("Enter")
-    if browser.evaluate(parameters) != order:
+    if browser.evaluate(parameters) != order or browser.evaluate(CAPTION) != caption:
         complaints.append("the order of the network does not come back")
     return complaints
 
