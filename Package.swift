@@ -30,6 +30,7 @@ let package = Package(
     .library(name: "Inference", targets: ["Inference"]),
     .library(name: "ResNets", targets: ["ResNets"]),
     .library(name: "Pretrained", targets: ["Pretrained"]),
+    .library(name: "Images", targets: ["Images"]),
     .executable(name: "rsw", targets: ["rsw"]),
   ],
   dependencies: [

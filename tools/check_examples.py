@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("Sources/*/*.docc/*.md"))]
 # Where the module maps of the libraries' C modules are
-C_MODULES = sorted(path.parent for path in ROOT.glob("Sources/*/module.modulemap"))
+C_MODULES = sorted(path.parent for path in (ROOT / "Sources").rglob("module.modulemap"))
 
 BLOCK = re.compile(r"^```swift\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ORIGIN = re.compile(r"<!-- From (\S+) -->\s*$")

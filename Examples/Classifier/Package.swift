@@ -6,7 +6,11 @@ let package = Package(
   platforms: [.macOS(.v15)],
   dependencies: [.package(name: "rsw", path: "../..")],
   targets: [
-    .executableTarget(name: "classify", dependencies: [.product(name: "ResNets", package: "rsw")])
+    .executableTarget(
+      name: "classify",
+      dependencies: [
+        .product(name: "ResNets", package: "rsw"), .product(name: "Images", package: "rsw"),
+      ])
   ],
   swiftLanguageModes: [.v6]
 )

@@ -15,7 +15,9 @@ public import Checkpoints
 public struct ImageFile: Sendable {
   /// The format of a file.
   public enum Format: String, Sendable {
+    /// Baseline or progressive.
     case jpeg = "JPEG"
+    /// Of any kind that PNG has.
     case png = "PNG"
   }
 

@@ -35,7 +35,7 @@ public struct Preprocessing: Sendable, Equatable {
   /// Prepares an image.
   ///
   /// - Returns: float32 of shape `[1, 3, crop, crop]`.
-  /// - Throws: ``CheckpointError`` when the image can't be decoded, or the sizes are not between 1 and ``largestSize``.
+  /// - Throws: `CheckpointError` when the image can't be decoded, or the sizes are not between 1 and ``largestSize``.
   public func callAsFunction(_ image: ImageFile) throws(CheckpointError) -> Tensor {
     try checkSizes()
     var values = [Float](repeating: 0, count: count)
@@ -44,9 +44,7 @@ public struct Preprocessing: Sendable, Equatable {
   }
 
   /// Prepares an image and writes its ``count`` values to `target` from `offset` on; there has to be room.
-  ///
-  /// - Throws: ``CheckpointError`` when the image can't be decoded.
-  public func callAsFunction(
+  package func callAsFunction(
     _ image: ImageFile, to target: inout [Float], at offset: Int
   ) throws(CheckpointError) {
     let pixels = try pixels(of: image)

@@ -15,7 +15,7 @@ extension Graph {
   /// - Parameter stateDict: the parameters.
   /// - Returns: the network, and its parameters in the order of `stateDict`; those that are changed are float32, computed
   ///   in double precision. What no operation takes, such as `num_batches_tracked`, is left out.
-  /// - Throws: ``InputError`` for a parameter that is missing or has another shape, ``CheckpointError`` for one that can't
+  /// - Throws: `InputError` for a parameter that is missing or has another shape, `CheckpointError` for one that can't
   ///   be read.
   public func foldingBatchNorm(_ stateDict: StateDict) throws -> (graph: Graph, stateDict: StateDict) {
     let folds = folds

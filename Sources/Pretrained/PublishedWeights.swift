@@ -29,7 +29,7 @@ public struct PretrainedWeights: Hashable, Sendable, CustomStringConvertible {
 
 /// A file of weights that somebody published.
 public struct PublishedWeights: Sendable, Hashable {
-  /// The network's name, as ``Variant`` has it.
+  /// The network's name, as `Variant` of `ResNets` has it.
   public let network: String
   /// Which of its weights these are.
   public let weights: PretrainedWeights

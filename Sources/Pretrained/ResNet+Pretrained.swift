@@ -19,7 +19,7 @@ extension Model where Root == ResidualNetwork {
   ///     initial values then.
   ///   - cache: where the file is looked for, and downloaded to.
   ///   - progress: called as the download goes on, not when the file is there.
-  /// - Throws: ``FetchError`` when the file can't be had or is not what it should be, ``CheckpointError`` when it
+  /// - Throws: ``FetchError`` when the file can't be had or is not what it should be, `CheckpointError` when it
   ///   can't be read.
   public init(
     pretrained published: PublishedWeights, classes: Int? = nil, cache: WeightsCache = WeightsCache(),

@@ -10,7 +10,7 @@ extension Model where Root == ResidualNetwork {
   /// It gives the same results but for rounding. Its state dict has `conv1.weight`, `conv1.bias` and so on, all that changed
   /// in float32, and is recognised as any other.
   ///
-  /// - Throws: ``InputError`` when there is no BatchNorm, or one that follows no convolution; ``CheckpointError`` when weights
+  /// - Throws: `InputError` when there is no BatchNorm, or one that follows no convolution; `CheckpointError` when weights
   ///   can't be read.
   public func foldingBatchNorm() throws -> ResNet {
     switch architecture.normalization {

@@ -179,7 +179,7 @@ extension Checkpoint {
   /// The state dict for a ResNet: the one under `key`, the one that is plainly meant or, where
   /// several could be meant, the only one that is a ResNet's, or the teacher of a student.
   ///
-  /// - Throws: as ``Checkpoints/Checkpoint/stateDict(key:)``.
+  /// - Throws: as `Checkpoints/Checkpoint/stateDict(key:)`.
   public func resNetStateDict(key: String? = nil) throws(CheckpointError) -> StateDict {
     do throws(CheckpointError) {
       return try stateDict(key: key)
@@ -202,7 +202,7 @@ extension Checkpoint {
   /// - Parameters:
   ///   - key: the state dict's key, where the checkpoint holds several.
   ///   - hints: what is known beside the file; its name and metadata count too.
-  /// - Throws: ``CheckpointError`` or ``RecognitionError``.
+  /// - Throws: `CheckpointError` or ``RecognitionError``.
   public func recognition(key: String? = nil, hints: Hints = Hints()) throws -> Recognition {
     try Recognition(resNetStateDict(key: key), hints: hints.and(self))
   }
@@ -214,14 +214,14 @@ extension Model where Root == ResidualNetwork {
   /// - Parameters:
   ///   - key: the state dict's key, where the checkpoint holds several.
   ///   - hints: what is known beside the file; its name and metadata count too.
-  /// - Throws: ``CheckpointError``, ``RecognitionError`` or ``LoadError``.
+  /// - Throws: `CheckpointError`, ``RecognitionError`` or `LoadError`.
   public init(_ checkpoint: Checkpoint, key: String? = nil, hints: Hints = Hints()) throws {
     try self.init(checkpoint.recognition(key: key, hints: hints))
   }
 
   /// The ResNet that was found, with its weights.
   ///
-  /// - Throws: ``LoadError`` when they don't fit.
+  /// - Throws: `LoadError` when they don't fit.
   public init(_ recognition: Recognition) throws(LoadError) {
     self.init(recognition.architecture)
     // It has been found out already which names these are.

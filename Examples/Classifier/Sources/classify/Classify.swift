@@ -1,9 +1,11 @@
-// classify MODEL IMAGES.npy [LABELS]: the five best classes of each image.
+// classify MODEL PHOTO... [--labels FILE]: the five best classes of each photo.
 //
-// MODEL is a file of any ResNet; IMAGES.npy holds float32 [N, 3, H, W], prepared as for training; LABELS has the name
-// of a class in each line.
+// MODEL is a file of any ResNet. Photos are JPEG or PNG and are prepared as torchvision prepares them for most of its
+// weights; an .npy file holds images that are prepared already, float32 [N, 3, H, W]. FILE has the name of a class in
+// each line.
 
 import Foundation
+import Images
 import ResNets
 
 @main
@@ -18,21 +20,31 @@ struct Classify {
   }
 
   static func run(_ arguments: [String]) throws {
-    guard (2...3).contains(arguments.count) else { throw Usage() }
-    let model = try ResNet(Checkpoint(path: arguments[0]))
-    let images = try Tensor(npy: arguments[1])
-    let names = try arguments.count > 2 ? labels(arguments[2]) : []
+    var files = arguments
+    var names: [String] = []
+    if let place = files.firstIndex(of: "--labels"), place + 1 < files.count {
+      names = try labels(files[place + 1])
+      files.removeSubrange(place...place + 1)
+    }
+    guard files.count > 1 else { throw Usage() }
 
-    let logits = try model(images)
-    let classes = logits.shape[1]
-    let values = try logits.floats()
-    for image in 0..<logits.shape[0] {
-      let row = Array(values[image * classes..<(image + 1) * classes])
-      for (place, probability) in best(row, 5) {
-        let name = names.indices.contains(place) ? names[place] : "class \(place)"
-        print("\(image)\t\(name)\t" + String(format: "%.2f%%", 100 * probability))
+    let model = try ResNet(Checkpoint(path: files[0]))
+    for file in files.dropFirst() {
+      let logits = try model(images(file))
+      let classes = logits.shape[1]
+      let values = try logits.floats()
+      for image in 0..<logits.shape[0] {
+        for (place, probability) in best(Array(values[image * classes..<(image + 1) * classes]), 5) {
+          let name = names.indices.contains(place) ? names[place] : "class \(place)"
+          print("\(file)\t\(image)\t\(name)\t" + String(format: "%.2f%%", 100 * probability))
+        }
       }
     }
+  }
+
+  /// A photo as the network takes it, or images that are so already: [N, 3, H, W].
+  static func images(_ file: String) throws -> Tensor {
+    file.hasSuffix(".npy") ? try Tensor(npy: file) : try Preprocessing()(ImageFile(path: file))
   }
 
   /// The classes with the largest logits and their probabilities by softmax, largest first.
@@ -50,6 +62,6 @@ struct Classify {
   }
 
   struct Usage: Error, CustomStringConvertible {
-    let description = "usage: classify MODEL IMAGES.npy [LABELS]"
+    let description = "usage: classify MODEL PHOTO... [--labels FILE]"
   }
 }

@@ -2,10 +2,11 @@
 //
 // A pretrained network makes an embedding of each image. A new class is the mean of its images' embeddings, and an
 // image belongs to the class whose mean is nearest by angle (Snell et al. 2017, "Prototypical networks for few-shot
-// learning", arXiv:1703.05175). TRAINING and TEST hold a folder for each class, and these an .npy file for each image:
-// float32 [3, H, W], prepared as for the network's training, all of one size.
+// learning", arXiv:1703.05175). TRAINING and TEST hold a folder for each class, and these its photos, which are prepared as
+// torchvision does it for most of its weights, or .npy files with one prepared image each, float32 [3, H, W].
 
 import Foundation
+import Images
 import ResNets
 
 @main
@@ -36,19 +37,26 @@ struct NearestMean {
       }
     }
     guard all > 0 else {
-      throw Problem(description: "\(arguments[2]) has no .npy file in a folder for a class.")
+      throw Problem(description: "\(arguments[2]) has no image in a folder for a class.")
     }
     print("\(right) of \(all) images are nearest to the mean of their class, of \(means.count) classes")
   }
 
   /// What the network makes of each image of a folder before it classifies, in unit length.
   static func embeddings(_ model: ResNet, _ folder: URL) throws -> [[Float]] {
-    let files = try contents(folder).filter { $0.pathExtension == "npy" }
+    let files = try contents(folder).filter { kinds.contains($0.pathExtension.lowercased()) }
     return try files.map { file in
-      let image = try Tensor(npy: file.path)
-      let batch = try Tensor(shape: [1] + image.shape, image.floats())
-      return unit(try model.outputs(batch, at: ["avgpool"])[0].floats())
+      unit(try model.outputs(image(file.path), at: ["avgpool"])[0].floats())
     }
+  }
+
+  static let kinds: Set = ["jpg", "jpeg", "png", "npy"]
+
+  /// An image as the network takes it: [1, 3, H, W].
+  static func image(_ path: String) throws -> Tensor {
+    guard path.hasSuffix(".npy") else { return try Preprocessing()(ImageFile(path: path)) }
+    let image = try Tensor(npy: path)
+    return try Tensor(shape: [1] + image.shape, image.floats())
   }
 
   static func mean(_ vectors: [[Float]]) -> [Float] {
