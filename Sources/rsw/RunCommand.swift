@@ -21,7 +21,7 @@ struct Run: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where to write the logits, [N, classes], as a float32 .npy; with several --at, one file of tensors in any format that convert writes.",
+      "Where to write the logits, [N, classes]: a float32 .npy, or a file of tensors if it ends with .safetensors, .npz, .pth or .rsw, as it must for several --at.",
       valueName: "y.npy"), completion: .file(extensions: ["npy", "safetensors", "rsw", "npz", "pth"]))
   var output: String?
 
@@ -35,7 +35,9 @@ struct Run: ParsableCommand {
   var at: [String] = []
 
   @Option(
-    parsing: .unconditional, help: ArgumentHelp("How many classes to print for each image.", valueName: "k"))
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "How many classes to print for each image (default: 5, and none with --output).", valueName: "k"))
   var top: Int?
 
   @OptionGroup var options: CheckpointOptions
@@ -55,11 +57,17 @@ struct Run: ParsableCommand {
       throw ValidationError("--at needs --output, and goes with neither --top nor --json.")
     }
     if force, output == nil { throw ValidationError("--force goes with --output.") }
-    if at.count > 1, let output, output.lowercased().hasSuffix(".npy") {
+    if at.count > 1, writesArray {
       throw ValidationError(
         "A .npy file holds one array: for several --at, end --output with .safetensors, .npz, .pth or .rsw.")
     }
     if Set(at).count != at.count { throw ValidationError("--at names a module twice.") }
+  }
+
+  /// Whether the output is one array, as its name doesn't ask for a file of tensors.
+  private var writesArray: Bool {
+    guard let output, let format = OutputFormat(path: output) else { return true }
+    return format == .rsw && !output.lowercased().hasSuffix(".rsw")  // without an ending
   }
 
   func run() throws {
@@ -80,10 +88,11 @@ struct Run: ParsableCommand {
         throw error.inFile(model)  // weights are read when they are needed
       }
       if let output {
-        if at.count > 1 {
-          try writeFeatures(results)
-        } else {
+        if writesArray {
           try results[0].writeNPY(to: output, replacing: force)
+        } else {
+          let ofAll = network.architecture.classes == nil ? "features" : "logits"
+          try write(results, named: at.isEmpty ? [ofAll] : at, to: output)
         }
         // What follows may be meant for another program.
         if top == nil, !json {
@@ -108,11 +117,10 @@ struct Run: ParsableCommand {
     }
   }
 
-  /// Several modules' outputs as one file of tensors.
-  private func writeFeatures(_ results: [Tensor]) throws {
-    guard let output else { return }
+  /// Writes outputs as one file of tensors.
+  private func write(_ results: [Tensor], named names: [String], to output: String) throws {
     var stateDict = StateDict()
-    for (name, tensor) in zip(at, results) { try stateDict.append(name, tensor) }
+    for (name, tensor) in zip(names, results) { try stateDict.append(name, tensor) }
     var options = WriteOptions()
     options.replacing = force
     try stateDict.write(to: output, options: options)

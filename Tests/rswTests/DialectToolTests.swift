@@ -218,6 +218,13 @@ import Testing
       let difference = try difference(features[name]?.floats() ?? [], expected.floats(), tolerance: 1e-5)
       #expect(difference == nil, "\(name): \(difference ?? "")")
     }
+    // The name of the output says whether it is an array or a file of tensors.
+    let logits = folder.path("y.safetensors")
+    #expect(try Tool.run("run", model, "--input", input, "--output", logits).status == 0)
+    #expect(try Checkpoint(path: logits).stateDict().names == ["logits"])
+    let array = folder.path("y")
+    #expect(try Tool.run("run", model, "--input", input, "--output", array).status == 0)
+    #expect(try Tensor(npy: array).shape == Checkpoint(path: logits).stateDict()["logits"]?.shape)
     #expect(try Tool.run("run", model, "--input", input, "--at", "layer1").status == 64)
     let missing = try Tool.run(
       "run", model, "--input", input, "--at", "layer9", "--output", folder.path("g.npy"))
