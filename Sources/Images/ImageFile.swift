@@ -39,6 +39,8 @@ public struct ImageFile: Sendable {
   let storedWidth: Int
   let storedHeight: Int
   private let bytes: Bytes
+  /// Where it was opened, for errors.
+  private var path: String?
 
   /// Opens the file at `path`.
   ///
@@ -47,6 +49,7 @@ public struct ImageFile: Sendable {
     let bytes = try Bytes(mapping: path)
     do throws(CheckpointError) {
       try self.init(bytes)
+      self.path = path
     } catch {
       throw error.inFile(path)
     }
@@ -96,14 +99,27 @@ public struct ImageFile: Sendable {
   func forEachRow(
     columns: Range<Int>, rows: Range<Int>, _ body: (_ row: UnsafePointer<UInt8>) -> Void
   ) throws(CheckpointError) {
-    let (all, end) = (storedHeight, columns.upperBound)
-    precondition(end <= storedWidth && rows.upperBound <= all && !columns.isEmpty && !rows.isEmpty)
+    precondition(
+      columns.upperBound <= storedWidth && rows.upperBound <= storedHeight && !columns.isEmpty
+        && !rows.isEmpty)
+    do throws(CheckpointError) {
+      try decode(columns: columns, rows: rows, body)
+    } catch {
+      throw path.map { error.inFile($0) } ?? error
+    }
+  }
+
+  private func decode(
+    columns: Range<Int>, rows: Range<Int>, _ body: (_ row: UnsafePointer<UInt8>) -> Void
+  ) throws(CheckpointError) {
     try Decoder.withDecoder(of: bytes, format) { decoder, _ throws(CheckpointError) in
       var first = UInt32(columns.lowerBound)
       try decoder.start(row: UInt32(rows.lowerBound), column: &first, columns: UInt32(columns.count))
       let begin = (columns.lowerBound - Int(first)) * 4
       // A PNG file is read to its end: a JPEG file can be left where nothing more is needed.
-      for row in (decoder.skipsRows ? rows.lowerBound : 0)..<(decoder.skipsRows ? rows.upperBound : all) {
+      for row
+        in (decoder.skipsRows ? rows.lowerBound : 0)..<(decoder.skipsRows ? rows.upperBound : storedHeight)
+      {
         let pixels = try decoder.next()
         if rows.contains(row) { body(pixels + begin) }
       }

@@ -21,10 +21,13 @@ public struct Model<Root: Module>: Sendable {
   public let graph: Graph
   /// The weights: a tensor for each of `parameters`.
   public private(set) var stateDict: StateDict
-  /// How many threads a pass uses, the caller's included: at least that one, at most 1,024. Results are the same from
-  /// run to run at the same count.
+  /// How many threads a pass uses, the caller's included: at least that one, at most four for each CPU, as more than one
+  /// only wait for each other. Results are the same from run to run at the same count.
   public var threadCount = ThreadPool.availableCPUs {
-    didSet { if threadCount != oldValue { plans = PlanCache(plans.weights) } }
+    didSet {
+      threadCount = min(max(1, threadCount), 4 * ThreadPool.availableCPUs)
+      if threadCount != oldValue { plans = PlanCache(plans.weights) }
+    }
   }
   /// How exact the arithmetic is.
   public var accuracy = Accuracy.standard
@@ -136,7 +139,7 @@ public struct Model<Root: Module>: Sendable {
 
   private func options(_ shape: [Int], outputs: [Int]) -> PlanOptions {
     PlanOptions(
-      shape: shape, outputs: outputs, threads: min(max(1, threadCount), 1024), accuracy: accuracy,
+      shape: shape, outputs: outputs, threads: threadCount, accuracy: accuracy,
       algorithm: algorithm,
       engine: engine, hasBFloat16: plans.weights.hasBFloat16)
   }

@@ -49,9 +49,18 @@ final class Workspace: Sendable {
   let buffers: [FloatBuffer]
   let scratch: FloatBuffer
 
-  init(_ outline: PlanOutline) {
-    buffers = outline.buffers.sizes.map { FloatBuffer(count: $0) }
-    scratch = FloatBuffer(count: outline.scratchCount)
+  /// - Throws: ``InputError`` where the system does not give as much memory.
+  init(_ outline: PlanOutline) throws(InputError) {
+    func reserve(_ count: Int) throws(InputError) -> FloatBuffer {
+      if let buffer = FloatBuffer(reserving: count) { return buffer }
+      throw InputError(
+        "a pass on images of shape \(outline.shapes[0]) needs \(count * MemoryLayout<Float>.stride) bytes at once, which the "
+          + "system does not give: take smaller images, or fewer at once.")
+    }
+    var buffers: [FloatBuffer] = []
+    for count in outline.buffers.sizes { buffers.append(try reserve(count)) }
+    self.buffers = buffers
+    scratch = try reserve(outline.scratchCount)
   }
 }
 

@@ -10,10 +10,10 @@ extension Plan {
   /// - Parameter timed: called after each step with how long it took.
   func run(
     _ input: UnsafeBufferPointer<Float>, outputs: [Int], timed: ((PlanOutline.Step, Duration) -> Void)? = nil
-  ) throws(CheckpointError) -> [Tensor] {
+  ) throws -> [Tensor] {
     let shares = outline.shares
     let workspaces =
-      idleWorkspaces.withLock { $0.popLast() } ?? (0..<shares.count).map { _ in Workspace(outline) }
+      try idleWorkspaces.withLock { $0.popLast() } ?? (0..<shares.count).map { _ in try Workspace(outline) }
     defer { idleWorkspaces.withLock { $0.append(workspaces) } }
 
     pool.pass { crew in

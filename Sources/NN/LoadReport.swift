@@ -39,7 +39,7 @@ public struct LoadReport: Sendable, CustomStringConvertible {
     public let to: DType
   }
 
-  /// The keys that were loaded, in the model's order.
+  /// The keys that were loaded, or fit where loading failed, in the model's order.
   public internal(set) var loaded: [String] = []
   /// The keys that the model needs and the state dict lacks.
   public internal(set) var missing: [Missing] = []
@@ -78,12 +78,13 @@ public struct LoadReport: Sendable, CustomStringConvertible {
   }
 
   /// The findings, a line each.
-  public var description: String {
-    var lines = ["\(loaded.count) keys loaded"]
+  public var description: String { text(ofLoaded: "keys loaded") }
+
+  fileprivate func text(ofLoaded what: String) -> String {
+    var lines = ["\(loaded.count) \(what)"]
     if dialect != "torchvision" { lines.append("the keys are \(dialect)'s") }
     if !removedPrefix.isEmpty { lines.append("\(quoted(removedPrefix)) removed from the keys") }
     if !leftOut.isEmpty { lines.append("\(leftOut.count) keys left out that are no part of the model") }
-    list("declared by two modules", repeated, &lines)
     list("missing", missing.map { $0.key + (hint($0) ?? "") }, &lines)
     list("unexpected", unexpected, &lines)
     list(
@@ -118,8 +119,13 @@ public struct LoadError: Error, Sendable, CustomStringConvertible {
   public let report: LoadReport
 
   public var description: String {
-    "the weights don't fit the model: \(report.missing.count) missing, \(report.unexpected.count) unexpected, "
+    if let name = report.repeated.first {
+      return "\(quoted(name)) is declared by two modules: make each in a scope of its own. "
+        + "All of them: \(report.repeated.prefix(20).map { printable($0) }.joined(separator: ", "))."
+    }
+    return
+      "the weights don't fit the model: \(report.missing.count) missing, \(report.unexpected.count) unexpected, "
       + "\(report.mismatched.count) mismatched keys. Use weights that were saved from this very network.\n"
-      + report.description
+      + report.text(ofLoaded: "keys fit; nothing is loaded")
   }
 }

@@ -30,7 +30,7 @@ struct HintOptions: ParsableArguments {
   @Option(
     name: .customLong("set"),
     help: ArgumentHelp(
-      "What keys and shapes can't tell: stride=first|second, antialiasing=none|average|blur, dilated=3,4, head=adaptive|tutorial, pool=padded|ceil, stem_stride=1|2, stem_pool=none|max, eps=…, norm_groups=….",
+      "What keys and shapes can't tell: stride=first|second, antialiasing=none|average|blur, dilated=3,4, head=adaptive|tutorial, pool=padded|ceil, stem_stride=1|2, stem_pool=none|max, eps=X, norm_groups=N.",
       valueName: "name=value"))
   var settings: [String] = []
 

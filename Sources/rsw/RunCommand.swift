@@ -21,7 +21,7 @@ struct Run: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where to write the logits, [N, classes]: a float32 .npy, or a file of tensors if it ends with .safetensors, .npz, .pth or .rsw, as it must for several --at.",
+      "Where to write the logits, [N, classes]: a float32 .npy, or a file of tensors whose name ends as those of convert do, as it must for several --at.",
       valueName: "y.npy"), completion: .file(extensions: ["npy", "safetensors", "rsw", "npz", "pth"]))
   var output: String?
 
@@ -57,6 +57,10 @@ struct Run: ParsableCommand {
       throw ValidationError("--at needs --output, and goes with neither --top nor --json.")
     }
     if force, output == nil { throw ValidationError("--force goes with --output.") }
+    if let output, OutputFormat(path: output) == nil, !output.lowercased().hasSuffix(".npy") {
+      let known = OutputFormat.allCases.flatMap(\.endings).map { "." + $0 }.joined(separator: ", ")
+      throw ValidationError("--output must end with .npy or with one of \(known).")
+    }
     if at.count > 1, writesArray {
       throw ValidationError(
         "A .npy file holds one array: for several --at, end --output with .safetensors, .npz, .pth or .rsw.")

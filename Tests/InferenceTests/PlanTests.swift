@@ -222,6 +222,12 @@ import Testing
       try memory < 2 * model.memory(for: input.shape).workspace, "a share has room for its images alone")
   }
 
+  @Test func aPassHasFourThreadsACPUAtMost() {
+    var model = Model { _ in Network { $0 } }
+    model.threadCount = .max
+    #expect(model.threadCount == 4 * ThreadPool.availableCPUs)
+  }
+
   @Test(arguments: [0, -3]) func aPassHasOneThreadAtLeast(_ threads: Int) throws {
     var random = SplitMix64(state: 4)
     var model = Model { scope in

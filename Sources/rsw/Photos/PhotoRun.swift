@@ -105,12 +105,7 @@ extension PhotoRun {
       let failures = images.enumerated().map { place, index -> (any Error)? in
         let path = run.paths[index]
         do {
-          let image = try ImageFile(path: path)
-          do throws(CheckpointError) {
-            try prepare(image, to: &values, at: place * prepare.count)
-          } catch {
-            throw error.inFile(path)
-          }
+          try prepare(ImageFile(path: path), to: &values, at: place * prepare.count)
           return nil
         } catch {
           return error
