@@ -99,7 +99,8 @@ public struct Model<Root: Module>: Sendable {
   /// Runs the model.
   ///
   /// - Parameter input: float32 of shape `[N, C, H, W]`.
-  /// - Throws: `InputError` when the input does not fit, `CheckpointError` when weights can't be read.
+  /// - Throws: `InputError` when the input does not fit or there is no memory for the pass, `CheckpointError` when weights
+  ///   can't be read.
   public func callAsFunction(_ input: Tensor) throws -> Tensor {
     try run(input, outputs: [graph.output])[0]
   }
@@ -110,7 +111,7 @@ public struct Model<Root: Module>: Sendable {
   ///   - input: float32 of shape `[N, C, H, W]`.
   ///   - paths: the modules' paths, such as `layer3.0` or `avgpool`.
   /// - Returns: one tensor for each path, in the same order and in PyTorch's layout.
-  /// - Throws: `InputError` when the input does not fit or there is no such module, `CheckpointError`
+  /// - Throws: `InputError` when the input does not fit, there is no such module or no memory, `CheckpointError`
   ///   when weights can't be read.
   public func outputs(_ input: Tensor, at paths: [String]) throws -> [Tensor] {
     var nodes: [Int] = []

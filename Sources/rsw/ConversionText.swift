@@ -13,19 +13,21 @@ enum ConversionText {
     ]
     if !stateDict.location.isEmpty { lines.append("       state dict under \(quoted(stateDict.location))") }
     if !stateDict.otherEntries.isEmpty {
-      let names = stateDict.otherEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
-      lines.append(
-        "       left out, as they are no tensors: \(names)\(stateDict.otherEntries.count > 5 ? ", …" : "")")
+      lines.append("       left out, as they are no tensors: \(firstNames(stateDict.otherEntries))")
     }
     if !stateDict.nestedEntries.isEmpty {
-      let names = stateDict.nestedEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
       lines.append(
-        "       left out, though they hold tensors (--all takes them): \(names)\(stateDict.nestedEntries.count > 5 ? ", …" : "")"
+        "       left out, though they hold tensors (--all takes them): \(firstNames(stateDict.nestedEntries))"
       )
     }
     lines.append("model  \(model.description)")
     if let alternatives = model.alternatives { lines.append("       \(alternatives)") }
     return lines.joined(separator: "\n")
+  }
+
+  /// The first few names, of which there may be many.
+  static func firstNames(_ names: [String]) -> String {
+    names.prefix(5).map { quoted($0) }.joined(separator: ", ") + (names.count > 5 ? ", …" : "")
   }
 
   /// What a conversion to fewer bits lost.

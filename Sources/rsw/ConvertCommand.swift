@@ -99,9 +99,9 @@ struct Convert: ParsableCommand {
     if output == nil, !dryRun { throw ValidationError("Missing expected argument '<output>'") }
     if let output, writtenFormat == nil {
       let ending = printable(String(output.split(separator: ".").last ?? ""))
-      let known = ConvertedFormat.endings.map { "." + $0 }.joined(separator: ", ")
       throw ValidationError(
-        "There is no format for names that end with .\(ending): end it with one of \(known), or say --format."
+        "There is no format for names that end with .\(ending): end it with one of "
+          + "\(OutputFormat.listOfEndings), .onnx, or say --format."
       )
     }
     if let to, target == nil {

@@ -28,9 +28,8 @@ struct List: ParsableCommand {
       let stateDict = try selection.stateDict(of: selection.checkpoint.open(file))
       print(json ? try document(stateDict).text(indented: true) : text(stateDict))
       if !stateDict.nestedEntries.isEmpty {
-        let names = stateDict.nestedEntries.prefix(5).map { quoted($0) }.joined(separator: ", ")
         Terminal.note(
-          "not listed, though they hold tensors (--all lists them): \(names)\(stateDict.nestedEntries.count > 5 ? ", …" : "")"
+          "not listed, though they hold tensors (--all lists them): \(ConversionText.firstNames(stateDict.nestedEntries))"
         )
       }
     }

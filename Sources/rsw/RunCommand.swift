@@ -58,8 +58,7 @@ struct Run: ParsableCommand {
     }
     if force, output == nil { throw ValidationError("--force goes with --output.") }
     if let output, OutputFormat(path: output) == nil, !output.lowercased().hasSuffix(".npy") {
-      let known = OutputFormat.allCases.flatMap(\.endings).map { "." + $0 }.joined(separator: ", ")
-      throw ValidationError("--output must end with .npy or with one of \(known).")
+      throw ValidationError("--output must end with .npy or with one of \(OutputFormat.listOfEndings).")
     }
     if at.count > 1, writesArray {
       throw ValidationError(

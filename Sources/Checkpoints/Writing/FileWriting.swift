@@ -21,10 +21,9 @@ extension StateDict {
     progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(CheckpointError) -> [String] {
     guard let format = format ?? OutputFormat(path: path) else {
-      let known = OutputFormat.allCases.flatMap(\.endings).map { "." + $0 }.joined(separator: ", ")
       throw CheckpointError(
         .cannotWrite,
-        "no format of weights has names with such an ending: \(known) have, and names without one."
+        "no format of weights has names with such an ending: \(OutputFormat.listOfEndings) have, and names without one."
       ).inFile(path)
     }
     try format.check(self)

@@ -21,6 +21,11 @@ public enum OutputFormat: String, Sendable, CaseIterable {
     }
   }
 
+  /// All of them, for people.
+  package static var listOfEndings: String {
+    allCases.flatMap(\.endings).map { "." + $0 }.joined(separator: ", ")
+  }
+
   /// The format that a file's name asks for by its ending; rsw where it has none, nil where no format has it.
   public init?(path: String) {
     guard let ending = path.split(separator: "/").last?.split(separator: ".").dropFirst().last?.lowercased()
